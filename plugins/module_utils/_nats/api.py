@@ -1,0 +1,230 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A typed client of the JetStream API of one account."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import typing as t
+
+from .connection import Connection, NoRespondersError
+from .errors import (
+    ApiError,
+    JetStreamUnavailableError,
+    NatsError,
+    OptionsError,
+    RequestTimeoutError,
+    SystemAccountError,
+    api_error,
+)
+from .lines import Line
+from .model import ConsumerInfo, Json, Listing, StoredMessage, StreamInfo
+
+# A list in a cluster waits 4 s for servers that do not answer before it names what is missing.
+LIST_TIMEOUT = 6.0
+# A restore's last answer comes when the server has stored everything.
+RESTORE_TIMEOUT = 3600.0
+
+
+def check_stream_name(name: str) -> None:
+    """Raise OptionsError unless C(name) can be a stream's name."""
+    if not name or len(name) > 255 or re.search(r"[\s.*>/\\\x00-\x1f\x7f]", name):
+        raise OptionsError(
+            f"{name!r} is not a legal stream name: it must have 1 to 255 characters and no white space, '.', '*', '>',"
+            " '/' or '\\'.",
+            error="invalid_stream_name",
+        )
+
+
+class JetStream:
+    """The JetStream API over a connection. Every method raises the errors of C(errors.py)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        options = connection.options
+        if options.api_prefix:
+            self._prefix = options.api_prefix.rstrip(".")
+        else:
+            self._prefix = f"$JS.{options.domain}.API" if options.domain else "$JS.API"
+        self.line = Line.of(str(connection.info.get("version", "")))
+        self.api_level = 0
+
+    @property
+    def clustered(self) -> bool:
+        """Whether the server on the other end is part of a cluster."""
+        return bool(self.connection.info.get("cluster"))
+
+    async def call(
+        self, subject: str, request: Json | None = None, *, timeout: float | None = None, what: str = ""
+    ) -> Json:
+        """One API request. C(subject) is without the prefix; C(what) opens the sentence of an error."""
+        payload = b"" if request is None else json.dumps(request).encode()
+        try:
+            message = await self.connection.request(f"{self._prefix}.{subject}", payload, timeout=timeout)
+        except NoRespondersError as exc:
+            raise JetStreamUnavailableError(
+                f"{what or subject}: JetStream does not answer at {self._prefix}. Check that it is enabled on the"
+                " server and for this account, and the domain option."
+            ) from exc
+        except RequestTimeoutError as exc:
+            raise RequestTimeoutError(f"{what or subject}: {exc.message}") from exc
+        return self.parse(message.data, what or subject)
+
+    @staticmethod
+    def parse(data: bytes, what: str) -> Json:
+        """The JSON of an answer; raises ApiError when it holds an error."""
+        try:
+            answer = json.loads(data)
+        except ValueError:
+            raise NatsError(f"{what}: the server's answer is not JSON: {data[:80]!r}.") from None
+        if isinstance(answer, dict) and answer.get("error"):
+            raise api_error(what, answer["error"])
+        return t.cast("Json", answer)
+
+    async def start(self) -> Json:
+        """Check that this account has JetStream; returns its INFO. Raises SystemAccountError and the like."""
+        what = "JetStream account info"
+        try:
+            info = await self.call("INFO", what=what)
+        except JetStreamUnavailableError:
+            if await self._is_system_account():
+                raise self._system_account() from None
+            raise
+        except ApiError as exc:
+            if exc.error == "jetstream_not_enabled" and await self._is_system_account():
+                raise self._system_account() from None
+            if exc.error == "jetstream_not_enabled":
+                raise JetStreamUnavailableError(
+                    f"JetStream is not enabled for this account ({exc.description}). Enable it in the server's account"
+                    " configuration or use the credentials of an account that has it.",
+                    err_code=exc.err_code,
+                ) from exc
+            raise
+        self.api_level = int((info.get("api") or {}).get("level") or 0)
+        return info
+
+    @staticmethod
+    def _system_account() -> SystemAccountError:
+        return SystemAccountError(
+            "These are credentials of the system account, which holds no streams. Use those of the account that"
+            " owns the stream."
+        )
+
+    async def user_info(self) -> Json:
+        """C($SYS.REQ.USER.INFO): C(user), C(account), C(permissions); empty where the server does not tell."""
+        try:
+            message = await self.connection.request("$SYS.REQ.USER.INFO", timeout=2.0)
+            return t.cast("Json", json.loads(message.data).get("data") or {})
+        except (NatsError, ValueError):
+            return {}
+
+    async def _is_system_account(self) -> bool:
+        account = str((await self.user_info()).get("account", ""))
+        if account in ("$SYS", "SYS"):
+            return True
+        try:
+            # Only the system account gets an answer here.
+            await self.connection.request("$SYS.REQ.SERVER.PING", timeout=1.0)
+        except NatsError:
+            return False
+        return True
+
+    async def stream_info(self, name: str) -> StreamInfo:
+        """One stream. Raises ApiError with C(error="stream_not_found")."""
+        check_stream_name(name)
+        return StreamInfo.parse(await self.call(f"STREAM.INFO.{name}", what=f"stream {name}"))
+
+    async def find_stream(self, name: str) -> StreamInfo | None:
+        """One stream, or C(None) where there is none of that name."""
+        try:
+            return await self.stream_info(name)
+        except ApiError as exc:
+            if exc.error == "stream_not_found":
+                return None
+            raise
+
+    async def _pages(self, subject: str, key: str, what: str) -> tuple[list[Json], list[str], dict[str, str]]:
+        items: list[Json] = []
+        missing: list[str] = []
+        offline: dict[str, str] = {}
+        offset = 0
+        while True:
+            timeout = max(LIST_TIMEOUT, self.connection.options.request_timeout)
+            page = await self.call(subject, {"offset": offset}, timeout=timeout, what=what)
+            found = page.get(key) or []
+            items.extend(found)
+            missing.extend(page.get("missing") or [])
+            offline.update(page.get("offline") or {})
+            # What is missing counts in the total and takes places in the page: step by the page's own limit.
+            offset += max(int(page.get("limit") or 0), len(found), 1)
+            if offset >= int(page.get("total") or 0):
+                return items, missing, offline
+
+    async def streams(self) -> Listing[StreamInfo]:
+        """All streams of the account, all pages."""
+        items, missing, offline = await self._pages("STREAM.LIST", "streams", "list of streams")
+        return Listing(tuple(StreamInfo.parse(item) for item in items), tuple(missing), offline)
+
+    async def consumers(self, stream: str) -> Listing[ConsumerInfo]:
+        """All consumers of a stream, all pages."""
+        what = f"list of consumers of {stream}"
+        items, missing, offline = await self._pages(f"CONSUMER.LIST.{stream}", "consumers", what)
+        return Listing(tuple(ConsumerInfo.parse(item) for item in items), tuple(missing), offline)
+
+    async def create_stream(self, config: Json) -> StreamInfo:
+        """Create a stream as C(config) says."""
+        name = config["name"]
+        return StreamInfo.parse(await self.call(f"STREAM.CREATE.{name}", config, what=f"create stream {name}"))
+
+    async def update_stream(self, config: Json) -> StreamInfo:
+        """Update a stream to C(config), which must be whole."""
+        name = config["name"]
+        return StreamInfo.parse(await self.call(f"STREAM.UPDATE.{name}", config, what=f"update stream {name}"))
+
+    async def delete_stream(self, name: str) -> None:
+        """Delete a stream and everything in it."""
+        await self.call(f"STREAM.DELETE.{name}", what=f"delete stream {name}")
+
+    async def create_consumer(self, stream: str, config: Json) -> ConsumerInfo:
+        """Create a consumer as C(config) says; its name is C(durable_name) or C(name)."""
+        name = config.get("durable_name") or config.get("name")
+        request = {"stream_name": stream, "config": config}
+        verb = "DURABLE.CREATE" if config.get("durable_name") else "CREATE"
+        answer = await self.call(f"CONSUMER.{verb}.{stream}.{name}", request, what=f"create consumer {stream} > {name}")
+        return ConsumerInfo.parse(answer)
+
+    async def delete_consumer(self, stream: str, name: str) -> None:
+        """Delete a consumer."""
+        await self.call(f"CONSUMER.DELETE.{stream}.{name}", what=f"delete consumer {stream} > {name}")
+
+    async def message(self, stream: str, sequence: int) -> StoredMessage | None:
+        """The message with that sequence, or C(None) where it is deleted."""
+        try:
+            answer = await self.call(
+                f"STREAM.MSG.GET.{stream}", {"seq": sequence}, what=f"message {sequence} of {stream}"
+            )
+        except ApiError as exc:
+            if exc.err_code == 10037:
+                return None
+            raise
+        raw = answer["message"]
+        return StoredMessage(
+            sequence=int(raw["seq"]),
+            subject=raw["subject"],
+            headers=base64.b64decode(raw.get("hdrs") or ""),
+            data=base64.b64decode(raw.get("data") or ""),
+            time=raw["time"],
+        )
+
+    async def snapshot(self, stream: str, request: Json, *, timeout: float) -> Json:
+        """Start a snapshot; returns C({"config", "state"}). The chunks come to C(request["deliver_subject"])."""
+        return await self.call(f"STREAM.SNAPSHOT.{stream}", request, timeout=timeout, what=f"snapshot of {stream}")
+
+    async def restore(self, stream: str, request: Json, *, timeout: float) -> str:
+        """Start a restore; returns the subject that takes the chunks."""
+        answer = await self.call(f"STREAM.RESTORE.{stream}", request, timeout=timeout, what=f"restore of {stream}")
+        return str(answer["deliver_subject"])

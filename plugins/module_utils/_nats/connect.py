@@ -1,0 +1,148 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Opening a connection: credentials, TLS, the servers one after the other, each for a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import traceback
+import typing as t
+
+from .connection import Connection
+from .errors import AuthenticationError, ConnectError, MissingLibraryError, NatsError, TlsError
+from .options import Options
+
+NATS_IMPORT_ERROR: str | None = None
+try:
+    import nats.errors as nats_errors
+    from nats.aio.client import Client, RawCredentials
+except ImportError:
+    NATS_IMPORT_ERROR = traceback.format_exc()
+
+
+def _tls_context(options: Options) -> ssl.SSLContext | None:
+    wanted = options.ca_cert or options.client_cert or options.tls_first or not options.validate_certs
+    if not wanted and not any(server.startswith(("tls://", "wss://")) for server in options.servers):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=options.ca_cert)
+        if options.client_cert:
+            context.load_cert_chain(options.client_cert, options.client_key)
+    except (ssl.SSLError, OSError) as exc:
+        raise TlsError(f"The TLS files cannot be loaded ({exc}). Check ca_cert, client_cert and client_key.") from None
+    if not options.validate_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _client_arguments(options: Options) -> dict[str, t.Any]:
+    arguments: dict[str, t.Any] = {"tls": _tls_context(options), "tls_handshake_first": options.tls_first}
+    if options.user_jwt:
+        arguments["user_credentials"] = RawCredentials(
+            f"-----BEGIN NATS USER JWT-----\n{options.user_jwt}\n------END NATS USER JWT------\n\n"
+            f"-----BEGIN USER NKEY SEED-----\n{options.user_seed or ''}\n------END USER NKEY SEED------\n"
+        )
+    for name, value in (
+        ("user", options.user),
+        ("password", options.password),
+        ("token", options.token),
+        ("user_credentials", options.credentials),
+        ("nkeys_seed", options.nkey_seed),
+    ):
+        if value:
+            arguments[name] = value
+    return arguments
+
+
+async def _open(options: Options, server: str, arguments: dict[str, t.Any]) -> Connection:
+    client = Client()
+    connection = Connection(client, options)
+    failures: list[Exception] = []
+
+    async def on_error(exc: Exception) -> None:
+        failures.append(exc)
+        await connection.on_error(exc)
+
+    try:
+        await asyncio.wait_for(
+            client.connect(
+                servers=[server],
+                name="natsops.jetstream",
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                connect_timeout=max(1, int(options.connect_timeout + 0.999)),
+                ping_interval=10,
+                max_outstanding_pings=2,
+                error_cb=on_error,
+                closed_cb=connection.on_closed,
+                inbox_prefix=options.inbox_prefix,
+                **arguments,
+            ),
+            options.connect_timeout,
+        )
+    except asyncio.TimeoutError:
+        await connection.close()
+        cause = failures[-1] if failures else None
+        raise _explain(cause, f"no answer within {options.connect_timeout:g} s") from cause
+    except (nats_errors.Error, OSError, ValueError) as exc:
+        await connection.close()
+        cause = failures[-1] if failures and isinstance(exc, nats_errors.NoServersError) else exc
+        raise _explain(cause, str(cause) or type(cause).__name__) from exc
+    wants_tls = arguments["tls"] is not None and options.validate_certs
+    if wants_tls and not (
+        connection.info.get("tls_required") or connection.info.get("tls_available") or options.tls_first
+    ):
+        await connection.close()
+        raise TlsError("it does not use TLS although tls:// or certificates were given")
+    await connection.start()
+    return connection
+
+
+def _explain(cause: Exception | None, text: str) -> NatsError:
+    if isinstance(cause, ssl.SSLError):
+        return TlsError(f"the TLS handshake failed: {getattr(cause, 'verify_message', '') or cause.reason or cause}")
+    lowered = text.lower()
+    if "authorization" in lowered or "authentication" in lowered or "user authentication" in lowered:
+        return AuthenticationError("it refused the credentials")
+    if "seed" in lowered or "credentials" in lowered:
+        return AuthenticationError("the credentials file cannot be used")
+    return ConnectError(text.replace("nats: ", ""))
+
+
+async def connect(options: Options) -> Connection:
+    """Connect to the first server of C(options.servers) that answers; each gets C(connect_timeout) seconds, once.
+
+    Raises MissingLibraryError, AuthenticationError (at once: the next server would say the same), TlsError and
+    ConnectError; each names the servers and what they said.
+    """
+    if NATS_IMPORT_ERROR:
+        raise MissingLibraryError("The Python library nats-py is not installed.", "nats-py")
+    try:
+        arguments = _client_arguments(options)
+        said: list[tuple[str, NatsError]] = []
+        for server, shown in zip(options.servers, options.safe_servers()):
+            try:
+                return await _open(options, server, arguments)
+            except AuthenticationError as exc:
+                raise AuthenticationError(
+                    f"Cannot log in to {shown}: {exc.message}. Check user, password, token, credentials or nkey_seed."
+                ) from exc
+            except (ConnectError, TlsError) as exc:
+                said.append((shown, exc))
+    except ImportError as exc:
+        raise MissingLibraryError(
+            f"The options need a Python library that is not installed: {exc}.", _library(exc)
+        ) from exc
+    text = "; ".join(f"{shown}: {exc.message}" for shown, exc in said)
+    if any(isinstance(exc, TlsError) for _shown, exc in said):
+        raise TlsError(f"Cannot connect to NATS ({text}). Check ca_cert, the certificate's names and validate_certs.")
+    raise ConnectError(f"Cannot connect to NATS ({text}). Check the servers option and that nats-server is running.")
+
+
+def _library(exc: ImportError) -> str:
+    return {"nkeys": "nkeys", "aiohttp": "aiohttp"}.get(exc.name or "", exc.name or "nats-py")
