@@ -13,7 +13,7 @@ import dataclasses
 import re
 import typing as t
 
-Version = t.Tuple[int, int, int]
+Version = tuple[int, int, int]
 
 
 def parse_version(text: str) -> Version:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-Json = t.Dict[str, t.Any]
+Json = dict[str, t.Any]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ import typing as t
 from .errors import OptionsError
 
 DEFAULT_SERVER = "nats://127.0.0.1:4222"
+_IDENTITIES = ("user", "token", "credentials", "nkey_seed", "user_jwt")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +97,7 @@ def load_context(context: str, environ: t.Mapping[str, str] | None = None) -> di
     except FileNotFoundError:
         known = sorted(p.stem for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
         raise OptionsError(
-            f"NATS context {context!r} not found: there is no file {path}. Known contexts: {', '.join(known) or 'none'}.",
+            f"NATS context {context!r} not found: no file {path}. Known contexts: {', '.join(known) or 'none'}.",
             error="invalid_context",
         ) from None
     except (OSError, ValueError) as exc:
@@ -125,7 +126,12 @@ def make_options(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] | N
     if params.get("context"):
         merged.update(load_context(params["context"], environ))
     names = {field.name for field in dataclasses.fields(Options)}
-    merged.update({name: value for name, value in params.items() if name in names and value is not None})
+    given = {name: value for name, value in params.items() if name in names and value is not None}
+    if any(given.get(name) for name in _IDENTITIES):
+        # One way to log in replaces another: never the context's token beside the task's user.
+        for name in (*_IDENTITIES, "password", "user_seed"):
+            merged.pop(name, None)
+    merged.update(given)
     merged["servers"] = split_servers(merged.get("servers") or [DEFAULT_SERVER])
     options = Options(**merged)
     _check(options)
@@ -136,16 +142,14 @@ def _check(options: Options) -> None:
     for name in ("credentials", "nkey_seed", "ca_cert", "client_cert", "client_key"):
         path = getattr(options, name)
         if path and not os.path.isfile(path):
-            raise OptionsError(
-                f"{name}: there is no file {path}. Give the path of a file on the host that runs the module."
-            )
+            raise OptionsError(f"{name}: no file {path} on the host that runs the module.")
         if path and not os.access(path, os.R_OK):
             raise OptionsError(f"{name}: the file {path} cannot be read by this user.")
     if bool(options.client_cert) != bool(options.client_key):
         raise OptionsError("client_cert and client_key belong together: give both or none.")
     if options.password and not options.user:
         raise OptionsError("password is given without user: name the user as well.")
-    ways = [n for n in ("user", "token", "credentials", "nkey_seed", "user_jwt") if getattr(options, n)]
+    ways = [n for n in _IDENTITIES if getattr(options, n)]
     if len(ways) > 1:
         raise OptionsError(f"More than one way to authenticate is given ({', '.join(ways)}): keep one.")
     if re.search(r"[\s*>]|^\.|\.$|\.\.", options.inbox_prefix) or not options.inbox_prefix:
