@@ -93,7 +93,7 @@ class Connection:
         if self._closing:
             return
         self.lost = ConnectionLostError(
-            f"The connection to {', '.join(self._options.safe_servers())} was lost. See the server's log, then run again."
+            f"The connection to {', '.join(self._options.safe_servers())} was lost. See its log, then run again."
         )
         for _subject, future in list(self._pending.values()):
             if not future.done():
