@@ -43,7 +43,7 @@ class BinaryError(Exception):
     """A program cannot be had; the message lists what was tried and what to install."""
 
 
-class _Failed(Exception):
+class _WayError(Exception):
     """One way of obtaining a program did not work; the next one is tried."""
 
 
@@ -83,7 +83,7 @@ def cache_dir() -> Path:
     return Path(configured).expanduser().absolute() if configured else Path(__file__).resolve().parents[2] / ".cache"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _obtain(program: _Program) -> Path:
     if not re.fullmatch(r"\d+\.\d+\.\d+([-+.][0-9A-Za-z.-]+)?", program.version):
         raise BinaryError(f"{program.version!r} is not a version of {program.name}: give three numbers, as in 2.15.2")
@@ -107,7 +107,7 @@ def _obtain(program: _Program) -> Path:
             try:
                 way(program, cached)
                 _check(program, cached)
-            except (_Failed, OSError, subprocess.SubprocessError) as exc:
+            except (_WayError, OSError, subprocess.SubprocessError) as exc:
                 tried.append(f"{title}: {exc}")
                 _say(f"{program.label}: not with {title}")
                 continue
@@ -122,14 +122,14 @@ def _obtain(program: _Program) -> Path:
 
 def _ready(program: _Program, cached: Path) -> Path | None:
     if cached.is_file():
-        with contextlib.suppress(_Failed):
+        with contextlib.suppress(_WayError):
             _check(program, cached)
             _say(f"{program.label}: from the cache")
             return cached
         _say(f"{program.label}: what the cache holds does not run or is another version; obtained anew")
     found = shutil.which(program.name)
     if found:
-        with contextlib.suppress(_Failed):
+        with contextlib.suppress(_WayError):
             _check(program, Path(found))
             _say(f"{program.label}: the one on PATH")
             return Path(found)
@@ -137,20 +137,20 @@ def _ready(program: _Program, cached: Path) -> Path | None:
 
 
 def _check(program: _Program, path: Path) -> None:
-    """Raise _Failed unless the program at `path` runs and is of exactly the wanted version."""
+    """Raise _WayError unless the program at `path` runs and is of exactly the wanted version."""
     try:
         done = subprocess.run([str(path), "--version"], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.SubprocessError) as exc:
-        raise _Failed(f"it does not run: {exc}") from exc
+        raise _WayError(f"it does not run: {exc}") from exc
     words = [word.strip(",").removeprefix("v") for word in (done.stdout + done.stderr).split()]
     if done.returncode or program.version not in words:
-        raise _Failed(f"`--version` answers {(done.stdout + done.stderr).strip()!r}")
+        raise _WayError(f"`--version` answers {(done.stdout + done.stderr).strip()!r}")
 
 
 def _with_go_on_path(program: _Program, target: Path) -> None:
     go = shutil.which("go")
     if not go:
-        raise _Failed("no go on PATH")
+        raise _WayError("no go on PATH")
     _go_install(go, program, target)
 
 
@@ -175,9 +175,9 @@ def _with_go_from_index(program: _Program, target: Path) -> None:
 
 def _with_distribution(program: _Program, target: Path) -> None:
     if not shutil.which("apt-get"):
-        raise _Failed("no apt-get on this system")
+        raise _WayError("no apt-get on this system")
     if os.geteuid() != 0:
-        raise _Failed("apt-get needs root (as root: apt-get install golang-go)")
+        raise _WayError("apt-get needs root (as root: apt-get install golang-go)")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     _run(["apt-get", "update", "-q"], 600, environment)
     if program.debian:
@@ -192,7 +192,7 @@ def _with_distribution(program: _Program, target: Path) -> None:
     _run(["apt-get", "install", "-qy", "--no-install-recommends", "golang-go"], 900, environment)
     go = shutil.which("go")
     if not go:
-        raise _Failed("golang-go is installed and there is still no go on PATH")
+        raise _WayError("golang-go is installed and there is still no go on PATH")
     _go_install(_modern_go(go), program, target)
 
 
@@ -219,7 +219,7 @@ def _go_install(go: str, program: _Program, target: Path) -> None:
         try:
             # The Go that is here, where it suffices: spares the download of the very release the module names.
             _run(command, BUILD_TIMEOUT, {**environment, "GOTOOLCHAIN": "local"})
-        except _Failed as exc:
+        except _WayError as exc:
             if "requires go >=" not in str(exc):
                 raise
             _run(command, BUILD_TIMEOUT, {**environment, "GOTOOLCHAIN": "auto"})
@@ -278,12 +278,12 @@ def _run(command: list[str], timeout: float, environment: dict[str, str] | None 
             command, env=environment, capture_output=True, text=True, timeout=timeout, check=False, cwd="/"
         )
     except FileNotFoundError as exc:
-        raise _Failed(f"no {command[0]}") from exc
+        raise _WayError(f"no {command[0]}") from exc
     except subprocess.TimeoutExpired as exc:
-        raise _Failed(f"`{' '.join(command[:3])}` took longer than {timeout:.0f} s") from exc
+        raise _WayError(f"`{' '.join(command[:3])}` took longer than {timeout:.0f} s") from exc
     if done.returncode:
         tail = "; ".join((done.stderr or done.stdout).strip().splitlines()[-4:])
-        raise _Failed(f"`{' '.join(command[:3])}` failed: {tail}")
+        raise _WayError(f"`{' '.join(command[:3])}` failed: {tail}")
     return done.stdout
 
 

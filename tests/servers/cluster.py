@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from .config import CLUSTER_NAME, Options, Setup
-from .server import Endpoint, PortTaken, Server, ServerError, wait_for
+from .server import Endpoint, PortTakenError, Server, ServerError, wait_for
 
 READY_TIMEOUT = 40.0
 # How long a first start may take before it is begun anew.
@@ -67,28 +67,28 @@ class Cluster(Endpoint):
                 node.choose_ports()
             try:
                 self._start_all(wait, limit)
-                return self
             except ServerError as exc:
                 failure = exc
-            # Nothing is lost yet. A first election that comes to nothing costs up to 16 s, and on 2.10 a route dropped as
-            # a duplicate can leave a follower "not current" until the next entry: a second start is quicker than both.
+            except BaseException:
+                self.kill()
+                raise
+            else:
+                return self
+            # Nothing is lost yet. A first election that comes to nothing costs up to 16 s, and on 2.10 a route dropped
+            # as a duplicate can leave a follower "not current" until the next entry: a second start is quicker.
             self.kill()
             for node in self.nodes:
                 node.wipe()
         raise failure
 
     def _start_all(self, wait: bool, timeout: float) -> None:
-        try:
-            for node in self.nodes:
-                if not node.running:
-                    node.start(wait=False)
-            for node in self.running:
-                node.wait_listening()
-            if wait:
-                self.wait_ready(timeout)
-        except BaseException:
-            self.kill()
-            raise
+        for node in self.nodes:
+            if not node.running:
+                node.start(wait=False)
+        for node in self.running:
+            node.wait_listening()
+        if wait:
+            self.wait_ready(timeout)
 
     def wait_ready(self, timeout: float = READY_TIMEOUT, *, members: int | None = None) -> None:
         """Wait until every running node is healthy and agrees on one meta leader that sees the others current.
@@ -217,7 +217,7 @@ class Cluster(Endpoint):
         running = self.running
         for node in running:
             if not node.running:
-                kind = PortTaken if "address already in use" in node.tail() else ServerError
+                kind = PortTakenError if "address already in use" in node.tail() else ServerError
                 raise kind(f"{node.name} ended\n{node.tail()}")
         leader = self.meta_leader()
         if leader is None:

@@ -42,7 +42,7 @@ def spawn(command: list[str], log: Path, environment: dict[str, str] | None = No
 
     def start() -> subprocess.Popen[bytes]:
         with open(log, "ab") as output:
-            return subprocess.Popen(  # the hook only calls prctl, loaded beforehand
+            return subprocess.Popen(  # noqa: PLW1509  the hook only calls prctl, loaded beforehand
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -30,7 +30,7 @@ class ServerError(Exception):
     """A test server did not do what it was told; the message holds the tail of its log."""
 
 
-class PortTaken(ServerError):
+class PortTakenError(ServerError):
     """Another process took a port between the choice and the start."""
 
 
@@ -146,16 +146,17 @@ class Server(Endpoint):
             try:
                 if wait:
                     self.wait_ready(timeout)
-                self._started_before = True
-                return self
-            except PortTaken:
+            except PortTakenError:
                 if self._started_before or self.routes or attempt == 2:
                     raise
                 self.port = 0
             except BaseException:
                 self.kill()
                 raise
-        raise AssertionError("unreachable")
+            else:
+                self._started_before = True
+                break
+        return self
 
     def wait_ready(self, timeout: float = START_TIMEOUT) -> None:
         """Wait until `/healthz` says that the server and JetStream work, at most `timeout` seconds."""
@@ -185,7 +186,8 @@ class Server(Endpoint):
 
     def freeze(self) -> None:
         """Suspend the process with SIGSTOP: connections stay, nothing answers."""
-        assert self._process and self.running, f"{self.name} is not running"
+        assert self._process, f"{self.name} was not started"
+        assert self.running, f"{self.name} is not running"
         self._process.send_signal(signal.SIGSTOP)
         self.frozen = True
 
@@ -263,7 +265,7 @@ class Server(Endpoint):
         deadline = time.monotonic() + timeout
         while not condition():
             if not self.running:
-                kind = PortTaken if "address already in use" in self.tail() else ServerError
+                kind = PortTakenError if "address already in use" in self.tail() else ServerError
                 raise kind(f"{self.name} {self.version} ended before it was {what}\n{self.tail()}")
             if time.monotonic() > deadline:
                 health = self.monitor("/healthz")
