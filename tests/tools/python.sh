@@ -7,7 +7,7 @@ usable() {
     "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
 }
 
-complete() {
+whole() {
     "$1" -c 'import ensurepip, venv' 2>/dev/null
 }
 
@@ -16,7 +16,7 @@ found=
 for name in $candidates; do
     if usable "$name"; then
         found="${found:-$name}"
-        if complete "$name"; then
+        if whole "$name"; then
             exec "$name" -c 'import sys; print(sys.executable)'
         fi
     fi
@@ -32,7 +32,7 @@ package="$("$found" -c 'import sys; print("python%d.%d-venv" % sys.version_info[
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "$found has no ensurepip: installing $package with apt-get" >&2
     { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$package"; } >&2
-    if complete "$found"; then
+    if whole "$found"; then
         exec "$found" -c 'import sys; print(sys.executable)'
     fi
 fi
