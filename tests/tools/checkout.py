@@ -26,7 +26,7 @@ def tracked_files() -> list[Path]:
 
 
 def environment(home: Path | None = None, **extra: str) -> dict[str, str]:
-    """Return the environment for a tool: this virtual environment first on PATH, Ansible kept out of the user's home."""
+    """Return the environment for a tool: this Python's programs first on PATH, Ansible kept out of the user's home."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PYTHONPATH"))}
     env["PATH"] = f"{BIN}{os.pathsep}{env.get('PATH', os.defpath)}"
     env["ANSIBLE_HOME"] = str(CACHE / "home" / ".ansible")
@@ -48,7 +48,7 @@ def link_collection() -> Path:
     link = collections / "ansible_collections" / NAMESPACE / NAME
     link.parent.mkdir(parents=True, exist_ok=True)
     target = os.path.relpath(ROOT, link.parent)
-    if not (link.is_symlink() and os.readlink(link) == target):  # noqa: PTH115 - the stored text, not the resolved path
+    if not (link.is_symlink() and os.readlink(link) == target):
         link.unlink(missing_ok=True)
         link.symlink_to(target)
     return collections
@@ -76,7 +76,7 @@ def copy_collection(place: Path) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         if source.is_symlink():
             copy.unlink(missing_ok=True)
-            copy.symlink_to(os.readlink(source))  # noqa: PTH115 - the stored text, not the resolved path
+            copy.symlink_to(os.readlink(source))
         elif not copy.is_file() or copy.is_symlink() or stamp(source) != stamp(copy):
             copy.unlink(missing_ok=True)
             shutil.copy2(source, copy)

@@ -31,7 +31,7 @@ def probe(interpreter: Path) -> tuple[str, Path] | None:
 
 
 def managed_directories() -> list[Path]:
-    """Return the directories of pyenv's interpreters: its wrappers on PATH only start those the user has switched on."""
+    """Return the directories of pyenv's interpreters: its wrappers on PATH start only those that are switched on."""
     pyenv = shutil.which("pyenv")
     if pyenv is None:
         return []

@@ -1,0 +1,58 @@
+# Everything a developer or CI runs. `make help` lists it. Nothing is written outside .cache, but what building a
+# nats-server leaves in Go's own caches.
+
+PYTHONS := sh tests/tools/python.sh
+VENV := .cache/venv
+RUN = PYTHONPATH=tests $(VENV)/bin/python
+# Some tools will not start without a home.
+export HOME := $(or $(HOME),$(CURDIR)/.cache/home)
+# Extra words for pytest, for example: make unit PYTEST_ARGS='-k codec -x'
+PYTEST_ARGS ?=
+# What a developer's shell has set for Ansible must not change what is tested.
+unexport ANSIBLE_CONFIG ANSIBLE_LIBRARY ANSIBLE_VAULT_PASSWORD_FILE
+
+.PHONY: help test lint sanity unit integration test-lines build demo bench format changelog venv clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+test: venv ## all of lint, sanity, build, unit and integration
+	@$(RUN) -m tools.suite
+
+lint: venv ## the static checks: ruff, mypy, yamllint, shellcheck, ansible-lint, antsibull
+	@$(RUN) -m tools.lint
+
+sanity: venv ## ansible-test sanity, all tests
+	@$(RUN) -m tools.sanity
+
+unit: venv ## the unit tests (PYTEST_ARGS for more words)
+	@$(RUN) -m tools.tests unit $(PYTEST_ARGS)
+
+integration: venv ## the integration tests, against real servers (NATSOPS_TEST_VERSION chooses the line)
+	@$(RUN) -m tools.tests integration $(PYTEST_ARGS)
+
+test-lines: venv ## the integration tests marked `lines`, on every supported server line
+	@$(RUN) -m tools.lines $(PYTEST_ARGS)
+
+build: venv ## build the collection, then install it and run it from the tarball
+	@$(RUN) -m tools.build
+
+demo: ## lose and restore an account's streams on an embedded cluster
+	@python="$$($(PYTHONS))" && "$$python" tests/tools/environment.py .cache/venv-demo tests/requirements-runtime.txt
+	@PYTHONPATH=tests .cache/venv-demo/bin/python tests/demo/demo.py
+
+bench: venv ## measure against the nats command line
+	@$(RUN) tests/bench/run.py
+
+format: venv ## bring all Python files into shape
+	@$(VENV)/bin/ruff format
+	@$(VENV)/bin/ruff check --fix
+
+changelog: venv ## write CHANGELOG.md from the fragments, for the version in galaxy.yml
+	@$(VENV)/bin/antsibull-changelog release --reload-plugins --update-existing --refresh
+
+venv:
+	@python="$$($(PYTHONS))" && "$$python" tests/tools/environment.py $(VENV) tests/requirements.txt
+
+clean: ## remove everything that was made here
+	rm -rf .cache
