@@ -1,0 +1,265 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules that hold for every file, ring and module, whatever they do."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.version import VERSION
+from tools import checkout
+
+ROOT = checkout.ROOT
+PLUGINS = ROOT / "plugins"
+MODULE_UTILS = PLUGINS / "module_utils"
+MODULES = sorted(PLUGINS.glob("modules/*.py"))
+# Grows with the collection; a module that was there never goes unnoticed.
+KNOWN_MODULES = {
+    "jetstream_account_backup",
+    "jetstream_account_restore",
+    "jetstream_backup_info",
+    "jetstream_stream_backup",
+    "jetstream_stream_restore",
+}
+# Imports go from a higher layer to a lower one, or stay within a ring.
+LAYER = {"modules": 0, "_ansible": 1, "_backup": 2, "_cluster": 2, "_archive": 3, "_nats": 3, "_server": 3}
+PACKAGE = "ansible_collections.natsops.jetstream.plugins"
+
+each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+
+
+def imported(source: str, package: str) -> set[str]:
+    """Return the absolute names a file of `package` imports, wherever in the file it does so."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parent = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            base = ".".join(part for part in (parent, node.module) if part)
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+    return names
+
+
+def ring_of(name: str) -> str | None:
+    """Return the ring (or `modules`) that an absolute name belongs to; None for what is not ours."""
+    match = re.match(rf"{re.escape(PACKAGE)}\.(?:module_utils\.(\w+)|(modules))(?:\.|$)", name)
+    return (match[1] or match[2]) if match else None
+
+
+def package_of(path: Path) -> str:
+    """Return the package that a file below plugins/ is in."""
+    return ".".join([PACKAGE, *path.relative_to(PLUGINS).parent.parts])
+
+
+def forbidden(source: str, package: str) -> list[str]:
+    """Return the imports of a file that break the arrows between the rings."""
+    own = ring_of(f"{package}.x")
+    assert own is not None, package
+    wrong = []
+    for name in imported(source, package):
+        other = ring_of(name)
+        if other is not None and other != own and not LAYER[own] < LAYER[other]:
+            wrong.append(f"{own} imports {name}")
+        if own not in {"_ansible", "modules"} and name.split(".")[0] == "ansible":
+            wrong.append(f"{own} knows Ansible: {name}")
+        if own != "_ansible" and name.endswith(".AnsibleModule"):
+            wrong.append(f"{own} imports AnsibleModule")
+    return sorted(wrong)
+
+
+def documentation(module: Path, name: str = "DOCUMENTATION") -> str:
+    """Return one of a module's documentation strings."""
+    for node in ast.parse(module.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]:
+            return str(ast.literal_eval(node.value))
+    raise AssertionError(f"{module.name} has no {name}")
+
+
+def fragments(module: Path) -> set[str]:
+    """Return the documentation fragments that a module extends."""
+    listed = yaml.safe_load(documentation(module)).get("extends_documentation_fragment", [])
+    return {listed} if isinstance(listed, str) else set(listed)
+
+
+def test_modules_are_all_there() -> None:
+    assert {path.stem for path in MODULES} >= KNOWN_MODULES
+
+
+@pytest.mark.parametrize(
+    ("source", "ring", "problems"),
+    [
+        ("from .._nats import api", "_archive", 1),
+        ("from .._nats.api import Api", "_backup", 0),
+        ("from .._backup import restore", "_nats", 1),
+        ("from .._cluster import wait", "_backup", 1),
+        ("from .s2 import FrameParser", "_archive", 0),
+        ("def f():\n    from .._ansible import module", "_backup", 1),
+        (f"import {PACKAGE}.module_utils._nats.api", "_server", 1),
+        ("from ansible.module_utils.common.text import converters", "_nats", 1),
+        ("from ansible.module_utils.basic import AnsibleModule", "_ansible", 0),
+    ],
+)
+def test_a_broken_arrow_is_seen(source: str, ring: str, problems: int) -> None:
+    assert len(forbidden(source, f"{PACKAGE}.module_utils.{ring}")) == problems
+
+
+def test_imports_run_one_way() -> None:
+    files = [*MODULES, *sorted(MODULE_UTILS.rglob("*.py"))]
+    assert {ring_of(f"{package_of(path)}.x") for path in files} >= {
+        "modules",
+        "_ansible",
+        "_backup",
+        "_archive",
+        "_nats",
+    }
+    wrong = [
+        f"{path.relative_to(ROOT)}: {problem}"
+        for path in files
+        for problem in forbidden(path.read_text(encoding="utf-8"), package_of(path))
+    ]
+    assert not wrong
+
+
+def test_module_utils_are_small() -> None:
+    lengths = {
+        path.relative_to(ROOT): len(path.read_text(encoding="utf-8").splitlines())
+        for path in MODULE_UTILS.rglob("*.py")
+    }
+    assert {path: length for path, length in lengths.items() if length > 250} == {}
+
+
+def test_action_group_is_every_module_with_connection_options() -> None:
+    runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))
+    connecting = {path.stem for path in MODULES if "natsops.jetstream.connection" in fragments(path)}
+    grouped = {path.stem for path in MODULES if "natsops.jetstream.attributes.actiongroup" in fragments(path)}
+    assert set(runtime["action_groups"]["jetstream"]) == connecting == grouped
+    assert len(connecting) >= 4
+
+
+def test_runtime_supports_the_documented_ansible() -> None:
+    runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))
+    assert runtime["requires_ansible"] == ">=2.16.0"
+
+
+@each_module
+def test_module_is_documentation_and_a_small_main(module: Path) -> None:
+    for name in ("DOCUMENTATION", "EXAMPLES", "RETURN"):
+        assert yaml.safe_load(documentation(module, name)), name
+    described = yaml.safe_load(documentation(module))
+    assert described["module"] == module.stem
+    assert any(name.startswith("natsops.jetstream.attributes") for name in fragments(module))
+    functions = [
+        node for node in ast.parse(module.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)
+    ]
+    mains = [node for node in functions if node.name == "main"]
+    assert len(mains) == 1
+    assert (mains[0].end_lineno or 0) - mains[0].lineno + 1 <= 15
+
+
+@each_module
+def test_module_examples_use_it(module: Path) -> None:
+    tasks = yaml.safe_load(documentation(module, "EXAMPLES"))
+    assert any(f"natsops.jetstream.{module.stem}" in task for task in tasks)
+
+
+@each_module
+def test_module_has_an_integration_test(module: Path) -> None:
+    test = ROOT / "tests" / "integration" / f"test_{module.stem}.py"
+    text = test.read_text(encoding="utf-8")
+    assert re.search(r"^(async )?def test_", text, re.MULTILINE)
+    assert module.stem in text
+
+
+@each_module
+def test_module_is_in_the_readme(module: Path) -> None:
+    assert module.stem in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@each_module
+def test_module_without_options_fails_plainly(module: Path) -> None:
+    required = {
+        name for name, option in yaml.safe_load(documentation(module))["options"].items() if option.get("required")
+    }
+    assert required, "a module that needs no option would act on its own here: give it a test of its own"
+    env = {key: value for key, value in os.environ.items() if not key.startswith("NATS_")}
+    done = subprocess.run(
+        [sys.executable, "-m", f"{PACKAGE}.modules.{module.stem}"],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": {}}),
+        env={**env, "PYTHONPATH": str(checkout.CACHE / "collections")},
+        cwd=checkout.CACHE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["failed"] is True
+    assert answer["msg"].startswith("missing required arguments: ")
+    assert set(answer["msg"].partition(": ")[2].split(", ")) == required
+
+
+def test_versions_agree() -> None:
+    galaxy = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))
+    changelog = yaml.safe_load((ROOT / "changelogs" / "changelog.yaml").read_text(encoding="utf-8"))
+    assert galaxy["version"] == VERSION
+    assert VERSION in changelog["releases"]
+    assert VERSION.replace(".", "\\.") in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_plugins_carry_the_licence() -> None:
+    header = "\n".join(Path(__file__).read_text(encoding="utf-8").splitlines()[:3])
+    # Modules may begin with a shebang; an empty __init__.py says nothing that could be licensed.
+    files = [path for path in PLUGINS.rglob("*.py") if path.stat().st_size]
+    assert len(files) > 10
+    bare = [str(path) for path in files if header not in "\n".join(path.read_text(encoding="utf-8").splitlines()[:4])]
+    assert not bare
+
+
+# The brackets keep this file from finding itself.
+UNWANTED = {
+    "a path of one machine": re.compile(r"/(?:[h]ome|[r]oot|[w]ork|[U]sers)/|/tmp/[w]\b"),
+    "a registry's host": re.compile(r"pyp[i]\.org|pythonhos[t]ed|proxy\.golan[g]|npmj[s]\.|deb\.debia[n]|crates\.i[o]"),
+    "an unfinished place": re.compile(r"\b(?:TOD[O]|FIXM[E]|XX[X])\b"),
+    "a tracker's number": re.compile(r"\bissue \d{1,3}\b", re.IGNORECASE),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("see /ho" + "me/someone/x", "a path of one machine"),
+        ("from pyp" + "i.org", "a registry's host"),
+        ("# TO" + "DO: later", "an unfinished place"),
+        ("as issue" + " 12 says", "a tracker's number"),
+    ],
+)
+def test_unwanted_text_is_seen(text: str, what: str) -> None:
+    assert [name for name, pattern in UNWANTED.items() if pattern.search(text)] == [what]
+
+
+def test_no_file_has_unwanted_text() -> None:
+    found, read = [], 0
+    for path in checkout.tracked_files():
+        file = ROOT / path
+        if path.name == "LICENSE" or not file.is_file():
+            continue
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            continue  # an archive among the fixtures
+        read += 1
+        for number, line in enumerate(lines, 1):
+            found += [f"{path}:{number}: {name}" for name, pattern in UNWANTED.items() if pattern.search(line)]
+    assert not found
+    assert read > 50
