@@ -61,7 +61,13 @@ class RawHeaders(dict[str, str]):
 
 
 class RawClient(nats.aio.client.Client):
-    """nats-py's client that keeps the raw header block of each message."""
+    """nats-py's client that keeps the raw header block of each message, and sends one as it is given."""
+
+    async def publish_block(self, subject: str, reply: str, block: bytes, data: bytes) -> None:
+        """Publish with a ready header block (`NATS/1.0` line to the empty line), which need not be what nats-py allows."""
+        head = f"HPUB {subject} {reply} {len(block)} {len(block) + len(data)}\r\n".encode()
+        await self._send_command(head + block + data + b"\r\n")
+        await self._flush_pending()
 
     async def _process_headers(self, headers: Any) -> Any:
         parsed = RawHeaders(await super()._process_headers(headers) or {})
@@ -126,7 +132,7 @@ def picture(
 ) -> dict[str, dict[str, Any]]:
     """Return stream → {config, messages, consumers} of the named streams, or of all."""
 
-    async def look(js: _Reader) -> dict[str, dict[str, Any]]:
+    async def look(js: Reader) -> dict[str, dict[str, Any]]:
         return {
             name: {
                 "config": (await js.info(name))["config"],
@@ -187,12 +193,18 @@ async def _with(endpoint: Endpoint, user: str, options: dict[str, Any], work: An
     timeout = options.pop("timeout", 10.0)
     client = await connect(endpoint, user, **options)
     try:
-        return await work(_Reader(client, f"$JS.{domain}.API" if domain else "$JS.API", timeout))
+        return await work(Reader(client, f"$JS.{domain}.API" if domain else "$JS.API", timeout))
     finally:
         await client.close()
 
 
-class _Reader:
+def connection_reader(endpoint: Endpoint, client: RawClient, timeout: float = 10.0) -> Reader:
+    """Return what asks the API over an open connection."""
+    domain = endpoint.setup.options.domain
+    return Reader(client, f"$JS.{domain}.API" if domain else "$JS.API", timeout)
+
+
+class Reader:
     """Reads streams over one connection."""
 
     def __init__(self, client: RawClient, prefix: str, timeout: float) -> None:

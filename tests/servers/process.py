@@ -42,14 +42,14 @@ def spawn(command: list[str], log: Path, environment: dict[str, str] | None = No
 
     def start() -> subprocess.Popen[bytes]:
         with open(log, "ab") as output:
-            return subprocess.Popen(  # noqa: PLW1509  the hook only calls prctl, loaded beforehand
+            return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=bind_to_parent,
+                preexec_fn=bind_to_parent,  # noqa: PLW1509  it only calls prctl, loaded beforehand
             )
 
     child = _forker.submit(start).result()

@@ -80,7 +80,12 @@ class Proxy:
 
     def stall(self, direction: Direction | Literal["both"] = "both") -> None:
         """Stop forwarding; connections stay open and new ones are accepted."""
-        self._call(lambda: [flow.open.clear() for flow in self._chosen(direction)])
+
+        def stall() -> None:
+            for flow in self._chosen(direction):
+                flow.open.clear()
+
+        self._call(stall)
 
     def stall_after(self, count: int, direction: Direction = "down") -> None:
         """Stall both directions once `count` more bytes have been forwarded in `direction`."""
