@@ -1,0 +1,176 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A V2 archive as a whole: state.json, then consumers, then messages by rising sequence, then the end marker."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any, Callable, NamedTuple
+
+from .errors import ArchiveError
+from .natsarc import Entry, EntryParser
+from .report import ArchivedConsumer
+from .s2 import FrameParser, decode_frame
+
+STATE_NAME = b"state.json"
+CONSUMER_PREFIX = b"consumers/"
+_READ = 1024 * 1024
+_COUNTS = ("messages", "bytes", "first_seq", "last_seq", "consumer_count")
+
+
+class Message(NamedTuple):
+    """A stored message. header: the raw NATS header block, empty if none. payload: None where not asked for."""
+
+    sequence: int
+    time_ns: int
+    subject: str
+    header: bytes
+    payload_size: int
+    payload: bytes | None
+
+
+def subject_text(name: bytes) -> str:
+    """A subject as text; bytes that are not UTF-8 survive a way back by the same rule."""
+    return name.decode("utf-8", "surrogateescape")
+
+
+class EntryOrder:
+    """Checks each entry against those before it, as a 2.15 server does on restore.
+
+    state: content of state.json once seen. consumers: those seen. messages: how many were seen. last: the last message.
+    """
+
+    def __init__(self) -> None:
+        self.state: dict[str, Any] | None = None
+        self.state_time = 0
+        self.consumers: list[ArchivedConsumer] = []
+        self.messages = 0
+        self.first: Entry | None = None
+        self.last: Entry | None = None
+        self._names: set[str] = set()
+
+    @property
+    def consumers_left(self) -> int:
+        return 0 if self.state is None else self.state["consumer_count"] - len(self.consumers)
+
+    def accept(self, entry: Entry) -> None:
+        """Raise ArchiveError v2_order, v2_sequence, v2_state_invalid or v2_consumer_invalid for what a server refuses."""
+        if self.state is None:
+            if entry.name != STATE_NAME:
+                raise ArchiveError("v2_order", "the archive does not begin with state.json", entry.place)
+            self.state = _state(entry)
+            self.state_time = entry.time_ns
+        elif self.consumers_left:
+            self._accept_consumer(entry)
+        elif entry.is_end:
+            return
+        elif not entry.sequence:
+            raise ArchiveError("v2_order", f"the entry {subject_text(entry.name)[:200]!r} is where a message should be", entry.place)
+        else:
+            least = self.last.sequence + 1 if self.last else self.state["first_seq"]
+            if entry.sequence < least:
+                raise ArchiveError("v2_sequence", f"message {entry.sequence} where {least} or later should be", entry.place)
+            if entry.sequence > self.state["last_seq"]:
+                raise ArchiveError(
+                    "v2_sequence", f"message {entry.sequence} is after the stream's end, {self.state['last_seq']}", entry.place)
+            self.first = self.first or entry
+            self.last = entry
+            self.messages += 1
+
+    def _accept_consumer(self, entry: Entry) -> None:
+        if not entry.name.startswith(CONSUMER_PREFIX):
+            what = "the end marker" if entry.is_end else f"the entry {subject_text(entry.name)[:200]!r}"
+            raise ArchiveError("v2_order", f"{what} is where a consumer should be: {self.consumers_left} are missing", entry.place)
+        consumer = _consumer(entry)
+        if consumer.name in self._names:
+            raise ArchiveError("v2_consumer_invalid", f"the consumer {consumer.name!r} is there twice", entry.place)
+        self._names.add(consumer.name)
+        self.consumers.append(consumer)
+
+
+def _json_object(data: bytes) -> dict[str, Any]:
+    value = json.loads(data)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    return value
+
+
+def is_count(value: Any) -> bool:
+    """An unsigned number of 64 bits, and not a boolean."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64
+
+
+def _state(entry: Entry) -> dict[str, Any]:
+    try:
+        state = _json_object(entry.payload or b"")
+        for key in _COUNTS:
+            if not is_count(state.setdefault(key, 0)):
+                raise ValueError(f"{key} is {state[key]!r}")
+        first, last, messages = state["first_seq"], state["last_seq"], state["messages"]
+        if first == 0:
+            if last or messages:
+                raise ValueError("messages, but no first sequence")
+        elif messages > last - first + 1 or last + 1 < first:
+            raise ValueError(f"{messages} messages do not fit between {first} and {last}")
+        return state
+    except (ValueError, RecursionError) as error:
+        raise ArchiveError("v2_state_invalid", f"state.json cannot be used: {error}", entry.place) from None
+
+
+def _consumer(entry: Entry) -> ArchivedConsumer:
+    name = subject_text(entry.name[len(CONSUMER_PREFIX):])
+    data, whole = entry.payload or b"", True
+    if len(data) < entry.payload_size:
+        # The long lists are last, so what was collected can be closed before them.
+        data, whole = data.rpartition(b',"pending":')[0] + b"}}", False
+    try:
+        value = _json_object(data)
+        config, state = value["config"], value["state"]
+        if not isinstance(config, dict):
+            raise ValueError("no config")
+        summary = {pair: {key: state[pair][key] for key in ("consumer_seq", "stream_seq")} for pair in ("delivered", "ack_floor")}
+        if not all(is_count(number) for pair in summary.values() for number in pair.values()):
+            raise ValueError("a state that is not made of numbers")
+        pending, redelivered = (state.get(key) or {} for key in ("pending", "redelivered"))
+        counts = (len(pending), len(redelivered)) if whole else (None, None)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ArchiveError("v2_consumer_invalid", f"the consumer {name[:200]!r} cannot be used: {error}", entry.place) from None
+    return ArchivedConsumer(name, config, {**summary, "num_ack_pending": counts[0], "num_redelivered": counts[1]})
+
+
+def read_entries(
+    path: str | os.PathLike[str], headers: bool = True, payloads: bool = True, stop: Callable[[], bool] | None = None,
+) -> Iterator[tuple[Entry, EntryOrder]]:
+    """Every entry of a V2 file in order, each checked, the end marker last, with the order's state after it.
+
+    Every block is decoded and its checksum compared. stop is asked at every MiB; True ends the walk early.
+    Raises ArchiveError for damage, OSError where the file cannot be read. Memory: one block and one entry.
+    """
+    frames, parser, order = FrameParser(), EntryParser(headers, payloads), EntryOrder()
+    with open(path, "rb") as file:
+        while not (stop is not None and stop()):
+            data = file.read(_READ)
+            if not data:
+                break
+            for frame in frames.feed(data):
+                for entry in parser.feed(decode_frame(frame)):
+                    order.accept(entry)
+                    yield entry, order
+        else:
+            return
+    frames.finish()
+    parser.finish()
+
+
+def walk(
+    path: str | os.PathLike[str], headers: bool = True, payloads: bool = False, stop: Callable[[], bool] | None = None,
+) -> Iterator[Message]:
+    """The messages of a V2 file by rising sequence; see read_entries for what is checked and raised."""
+    for entry, _order in read_entries(path, headers, payloads, stop):
+        if entry.sequence:
+            yield Message(
+                entry.sequence, entry.time_ns, subject_text(entry.name), entry.header or b"", entry.payload_size, entry.payload)

@@ -1,0 +1,115 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a check of an archive says, and what each problem means for a restore."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+ERROR, WARNING = "error", "warning"
+
+#: id: what it means for a restore. The ids are part of the modules' results and do not change.
+PROBLEMS = {
+    "archive_empty": "There is nothing to restore: the backup was cut off before its first byte.",
+    "not_an_archive": "No server can read the file: it is not a stream backup.",
+    "s2_frame_invalid": "Servers stop reading there: the restore fails, and on 2.15 leaves a partial stream.",
+    "s2_truncated": "The file is cut off: the restore fails or loses what is missing.",
+    "s2_checksum": "Data was damaged: servers refuse the block and the restore fails half way.",
+    "s2_block_invalid": "Data was damaged: servers cannot decode the block and the restore fails half way.",
+    "v2_entry_invalid": "A 2.15 server stops at the entry: the restore fails and leaves a partial stream.",
+    "v2_order": "A 2.15 server refuses entries in this order: the restore fails.",
+    "v2_sequence": "A 2.15 server refuses message sequences in this order: the restore fails half way.",
+    "v2_state_invalid": "A 2.15 server refuses the archive's state.json before it creates the stream.",
+    "v2_consumer_invalid": "A 2.15 server refuses the consumer: the restore fails and leaves a partial stream.",
+    "v2_end_missing": "The archive is cut off before its end marker: the restore fails and leaves a partial stream.",
+    "v2_end_unproven": "The end marker is there, but the last message is too large to be checked by a quick look.",
+    "v2_count_low": "The archive holds fewer messages than it says: some were deleted, or expired, while it was written.",
+    "tar_header_invalid": "Servers stop at the tar member: the restore fails.",
+    "tar_member_unsafe": "The member's name or type could write outside the stream's directory: do not restore it.",
+    "tar_member_duplicate": "Two members overwrite each other: what is restored is not what was backed up.",
+    "tar_member_order": "Members are not as servers write them: parts were swapped or come from another archive.",
+    "tar_member_missing": "A part that every server writes is not there: the stream is restored damaged, or not at all.",
+    "tar_member_unknown": "No known server writes the member; it is restored into the stream's directory and ignored.",
+    "tar_end_missing": "The file is cut off between two parts: servers restore it as if it was whole, with data missing.",
+    "trailing_data": "Something follows the archive's end: two archives in one file, or a file that was overwritten in part.",
+    "errors_txt": "The server could not read all of its own data and said so in the archive: messages are missing.",
+    "meta_invalid": "The stream's configuration in the archive cannot be read: the restore fails.",
+    "consumer_invalid": "The consumer's configuration or state in the archive cannot be read: it is not restored as it was.",
+    "consumer_name_unsafe": "Servers cannot restore a consumer with a path separator in its name: the restore fails.",
+    "state_unreadable": "The archive's own state cannot be read; servers rebuild it from the messages.",
+    "backup_json_invalid": "The restore request is made from this file: without it nothing can be restored.",
+    "stream_differs": "The data file belongs to another stream.",
+    "state_differs": "The data file and backup.json do not belong together: other data than described would be restored.",
+    "config_differs": "The archive was taken under another configuration than the one that would be restored.",
+    "consumers_missing": "These consumers do not come back; on interest and work-queue streams their messages can go with them.",
+    "consumers_extra": "The archive has more consumers than backup.json counts; all are restored.",
+    "consumer_ahead": "The consumer is ahead of the stream's end: it delivers nothing until the stream has caught up.",
+    "consumer_filter_differs": "The consumer asks for subjects that the stream does not take in: it belongs to another stream, or will deliver nothing.",
+    "subject_differs": "The stream's subjects do not match its messages: the data belongs to another stream, or the subjects were changed later.",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """id: a key of PROBLEMS. place: where ("byte 12", "member meta.inf", "state.last_seq"). severity: ERROR or WARNING."""
+
+    id: str
+    place: str
+    message: str
+    severity: str = ERROR
+
+    @property
+    def meaning(self) -> str:
+        """What it means for a restore."""
+        return PROBLEMS[self.id]
+
+
+@dataclass(frozen=True)
+class ArchivedConsumer:
+    """A consumer as the archive keeps it.
+
+    config: as in the JetStream API, empty if unreadable. state: None if the archive has none that can be read, else
+    {"delivered": {"consumer_seq", "stream_seq"}, "ack_floor": the same, "num_ack_pending": int, "num_redelivered": int};
+    the last two are None where the lists are too long to be counted.
+    """
+
+    name: str
+    config: dict[str, Any]
+    state: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class ArchiveReport:
+    """What one pass over an archive found.
+
+    format: "V1", "V2", or None if it is neither. size: bytes of the file. sha256: of the file, in hexadecimal.
+    raw_size: decoded bytes (of the frames that could be parsed). stream, config: from the archive itself, V1 only.
+    state: as much as the archive itself says, with the names of the JetStream API (messages, bytes, first_seq,
+    first_ts, last_seq, last_ts; V2: consumer_count as well), None if it has none. Times are RFC 3339 with nanoseconds.
+    first_message, last_message: {"sequence", "subject", "time_ns"}, None where not known; V1: the first only.
+    complete: every entry was read (small V2 archives), so that messages counts them; otherwise messages is None.
+    snapshot_time: nanoseconds since 1970 at which the server began to write, None where not known.
+    """
+
+    format: str | None
+    size: int
+    sha256: str
+    raw_size: int
+    stream: str | None = None
+    config: dict[str, Any] | None = None
+    state: dict[str, Any] | None = None
+    consumers: tuple[ArchivedConsumer, ...] = ()
+    first_message: dict[str, Any] | None = None
+    last_message: dict[str, Any] | None = None
+    complete: bool = False
+    messages: int | None = None
+    snapshot_time: int | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """No problem is an error."""
+        return not any(problem.severity == ERROR for problem in self.problems)

@@ -1,0 +1,139 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The quick check: one pass over an archive, as it arrives or from a file.
+
+It proves size and SHA-256, every frame's bounds, every stored block's checksum, and the archive's head and end. It
+decodes no more compressed blocks than these need, so a flipped bit within one of the others is left to the full check.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from typing import Callable
+
+from .consistency import check_directory_consistency
+from .errors import ArchiveError
+from .natsarc import MAGIC
+from .natswalk import read_entries, subject_text
+from .quickparts import QuickTar, QuickV2
+from .report import ArchiveReport, Problem
+from .s2 import STORED, Frame, FrameParser, check_stored, decode_frame
+
+__all__ = ["QuickCheck", "check_directory_consistency", "quick_file", "settle_end"]
+
+_READ = 1024 * 1024
+_MOST_PROBLEMS = 20
+_STOPPED = "the check was stopped"
+
+
+class QuickCheck:
+    """Feed it an archive's bytes in order, then finish it. Not thread-safe; use it from one thread at a time."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._digest = hashlib.sha256()
+        self._frames = FrameParser()
+        self._raw_size = 0
+        self._problems: list[Problem] = []
+        self._broken = False
+        self._waiting: list[Frame] = []
+        self._part: QuickTar | QuickV2 | None = None
+        self._report: ArchiveReport | None = None
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes. Damage never raises: it is noted for finish, and from then on only size and digest count.
+
+        bytes objects are held without a copy while they are part of a block; anything else is copied first.
+        """
+        if not isinstance(data, bytes):
+            data = bytes(data)
+        self._digest.update(data)
+        self.size += len(data)
+        if self._broken:
+            return
+        try:
+            for frame in self._frames.feed(data):
+                self._raw_size += frame.raw_length
+                self._frame(frame)
+        except ArchiveError as error:
+            self._give_up(error)
+
+    def finish(self) -> ArchiveReport:
+        """What was found. Calling it again gives the same report."""
+        if self._report is None:
+            if not self._broken:
+                try:
+                    self._frames.finish()
+                    if self._part is None:
+                        raise ArchiveError("not_an_archive", "the archive holds too little to be one", "byte 0")
+                    self._part.finish()
+                except ArchiveError as error:
+                    self._give_up(error)
+            report = ArchiveReport(None, self.size, self._digest.hexdigest(), self._raw_size)
+            if self._part is not None:
+                self._problems += self._part.problems
+                report = self._part.describe(report)
+            self._report = replace(report, problems=tuple(self._problems[:_MOST_PROBLEMS]))
+        return self._report
+
+    def _frame(self, frame: Frame) -> None:
+        if frame.kind == STORED:
+            check_stored(frame)
+        if self._part is not None:
+            self._part.frame(frame)
+            return
+        # Blocks can be shorter than the magic word that tells the formats apart.
+        self._waiting.append(frame)
+        head = b"".join(decode_frame(waiting) for waiting in self._waiting)
+        if len(head) < len(MAGIC) and MAGIC.startswith(head):
+            return
+        self._part = QuickV2() if head.startswith(MAGIC) else QuickTar()
+        waiting, self._waiting = self._waiting, []
+        for first in waiting:
+            self._part.frame(first)
+
+    def _give_up(self, error: ArchiveError) -> None:
+        self._broken = True
+        self._problems.append(Problem(error.error, error.place, error.message))
+        if error.error == "not_an_archive":
+            self._part = None
+
+
+def quick_file(path: str | os.PathLike[str], stop: Callable[[], bool] | None = None) -> ArchiveReport:
+    """Check a file. stop is asked at every MiB; True ends the check with ArchiveError "stopped".
+
+    Raises OSError where the file cannot be read. Damage is in the report.
+    """
+    check = QuickCheck()
+    with open(path, "rb") as file:
+        while data := file.read(_READ):
+            if stop is not None and stop():
+                raise ArchiveError("stopped", _STOPPED)
+            check.feed(data)
+    return settle_end(path, check.finish(), stop)
+
+
+def settle_end(
+    path: str | os.PathLike[str], report: ArchiveReport, stop: Callable[[], bool] | None = None,
+) -> ArchiveReport:
+    """The report of path with v2_end_unproven settled, if it has that, by reading every entry; else as it is.
+
+    The quick check keeps a few MiB of the archive's end; a last message larger than these needs this second look.
+    """
+    if not any(problem.id == "v2_end_unproven" for problem in report.problems):
+        return report
+    others = tuple(problem for problem in report.problems if problem.id != "v2_end_unproven")
+    ended, last = False, None
+    try:
+        for entry, order in read_entries(path, headers=False, payloads=False, stop=stop):
+            ended, last = entry.is_end, order.last
+    except ArchiveError as error:
+        return replace(report, problems=(*others, Problem(error.error, error.place, error.message)))
+    if not ended:
+        raise ArchiveError("stopped", _STOPPED)
+    described = {"sequence": last.sequence, "subject": subject_text(last.name), "time_ns": last.time_ns} if last else None
+    return replace(report, problems=others, last_message=described)
