@@ -49,7 +49,7 @@ format: venv ## bring all Python files into shape
 	@$(VENV)/bin/ruff check --fix
 
 changelog: venv ## write CHANGELOG.md from the fragments, for the version in galaxy.yml
-	@$(VENV)/bin/antsibull-changelog release --reload-plugins --update-existing --refresh
+	@HOME='$(CURDIR)/.cache/home' PATH="$(CURDIR)/$(VENV)/bin:$$PATH" antsibull-changelog release --reload-plugins --update-existing --refresh
 
 venv:
 	@python="$$($(PYTHONS))" && "$$python" tests/tools/environment.py $(VENV) tests/requirements.txt
