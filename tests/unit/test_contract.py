@@ -157,6 +157,8 @@ def test_module_is_documentation_and_a_small_main(module: Path) -> None:
         assert yaml.safe_load(documentation(module, name)), name
     described = yaml.safe_load(documentation(module))
     assert described["module"] == module.stem
+    # Without it the changelog does not list the module as new.
+    assert re.fullmatch(r"\d+\.\d+\.\d+", described["version_added"])
     assert any(name.startswith("natsops.jetstream.attributes") for name in fragments(module))
     functions = [
         node for node in ast.parse(module.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)
