@@ -1,0 +1,246 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Backing up streams: one, or those of an account, side by side, each whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import fnmatch
+import os
+import shutil
+import typing as t
+
+from .._nats.api import JetStream, check_stream_name
+from .._nats.errors import ConnectionLostError, NatsError, OptionsError
+from .._nats.model import Listing, StreamInfo
+from . import setfile
+from .commit import Committer
+from .directory import Workplace, check_directory_path
+from .errors import BackupError, PathError
+from .results import StreamResult, failed
+from .session import Session
+from .stream import BackupOptions, check_memory, check_target, look, transfer, unchanged
+from .writer import Worker
+
+
+def check_transfer(js: JetStream, options: BackupOptions) -> None:
+    """Refuse sizes that the server cannot do. Raises OptionsError."""
+    size, window = options.transfer.chunk_size, options.transfer.window_size
+    if not 1024 <= size <= 1 << 20:
+        raise OptionsError(f"chunk_size {size} is not between 1024 and 1048576 bytes.")
+    if size > js.connection.max_payload:
+        raise OptionsError(
+            f"chunk_size {size} is larger than the server's max_payload of {js.connection.max_payload} bytes. Choose a"
+            " smaller one.",
+            error="chunk_too_large",
+        )
+    if not size <= window <= 32 << 20:
+        raise OptionsError(f"window_size {window} is not between chunk_size ({size}) and 33554432 bytes.")
+
+
+async def backup_stream(
+    session: Session, stream: str, path: str, options: BackupOptions, *, check: bool
+) -> StreamResult:
+    """Back up one stream into C(path); with C(check), say what would happen. Raises on failure."""
+    check_stream_name(stream)
+    check_directory_path(path)
+    check_transfer(session.js, options)
+    info = await session.js.stream_info(stream)
+    check_memory(session.js, info)
+    check_target(path, stream, force=options.force)
+    source = await look(session.js, info, session.account, options)
+    if check:
+        return _predict(path, source.info.name, unchanged(path, source, options))
+    with Workplace(path) as workplace, Worker() as writer, Worker() as publisher:
+        backup, why = await writer.call(lambda: unchanged(path, source, options))
+        if backup is not None:
+            return StreamResult(stream, "unchanged", path, backup.manifest, warnings=source.notes)
+        committer = Committer(workplace, publisher)
+        result = await session.run(lambda js: _transfer(js, source, options, workplace, committer, writer, path))
+        return dataclasses.replace(result, reason=why)
+
+
+def _predict(path: str, stream: str, found: tuple[t.Any, str]) -> StreamResult:
+    backup, why = found
+    if backup is not None:
+        return StreamResult(stream, "unchanged", path, backup.manifest)
+    return StreamResult(stream, "would_transfer", path, reason=why)
+
+
+async def _transfer(
+    js: JetStream,
+    source: t.Any,
+    options: BackupOptions,
+    workplace: Workplace,
+    committer: Committer,
+    writer: Worker,
+    final: str,
+) -> StreamResult:
+    name = source.info.name
+    stage = os.path.join(workplace.stage, name)
+    shutil.rmtree(stage, ignore_errors=True)  # of the attempt before the connection was lost
+    workplace.make(name)
+    result = await transfer(js, source, options, stage, writer)
+    await committer.commit(stage, final)
+    return dataclasses.replace(result, path=final)
+
+
+@dataclasses.dataclass(frozen=True)
+class AccountOptions:
+    """Which streams, and how many at once."""
+
+    streams: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    parallel: int = 4
+    on_error: str = "continue"
+    prune: bool = False
+    stream: BackupOptions = dataclasses.field(default_factory=BackupOptions)
+
+
+def selected(name: str, streams: t.Sequence[str], exclude: t.Sequence[str]) -> bool:
+    """Whether a name matches one of the globs C(streams) and none of C(exclude)."""
+    return any(fnmatch.fnmatchcase(name, glob) for glob in streams) and not any(
+        fnmatch.fnmatchcase(name, glob) for glob in exclude
+    )
+
+
+def check_account_target(path: str) -> None:
+    """Refuse a directory that holds anything but the backups of streams. Raises PathError."""
+    check_directory_path(path)
+    if not os.path.isdir(path):
+        return
+    for name in sorted(os.listdir(path)):
+        if not os.path.isdir(os.path.join(path, name)) or os.path.islink(os.path.join(path, name)):
+            raise PathError(
+                f"path {path} is not the backup of an account: it holds the file {name}. Give an empty directory or one"
+                " that holds only backups of streams, each in a directory of the stream's name.",
+                error="path_not_backup",
+            )
+
+
+class AccountBackup:
+    """One run over the streams of an account. Use L(run) once."""
+
+    def __init__(self, session: Session, path: str, options: AccountOptions, *, check: bool) -> None:
+        self._session = session
+        self._path = path
+        self._options = options
+        self._check = check
+        self._stop = False
+
+    async def run(self) -> tuple[list[StreamResult], list[str]]:
+        """Back up every selected stream. Returns their results, by name, and warnings about the whole.
+
+        Raises what concerns the whole run; the failure of a stream is in its result.
+        """
+        check_account_target(self._path)
+        check_transfer(self._session.js, self._options.stream)
+        listing = await self._session.js.streams()
+        self._require_matches(listing)
+        if self._check:
+            results = [await self._predict(info) for info in self._chosen(listing)] + self._unreachable(listing)
+            return sorted(results, key=lambda result: result.stream), []
+        with Workplace(self._path) as workplace, Worker() as writer, Worker() as publisher:
+            os.makedirs(self._path, mode=0o700, exist_ok=True)
+            committer = Committer(workplace, publisher)
+            slots = asyncio.Semaphore(self._options.parallel)
+            jobs = [self._one(info, slots, workplace, committer, writer) for info in self._chosen(listing)]
+            results = [*await asyncio.gather(*jobs), *self._unreachable(listing)]
+            results.sort(key=lambda result: result.stream)
+            warnings = self._close(listing, results)
+        return results, warnings
+
+    def _chosen(self, listing: Listing[StreamInfo]) -> list[StreamInfo]:
+        return [info for info in listing.items if selected(info.name, self._options.streams, self._options.exclude)]
+
+    def _require_matches(self, listing: Listing[StreamInfo]) -> None:
+        names = [*(info.name for info in listing.items), *listing.missing, *listing.offline]
+        for glob in self._options.streams:
+            if not any(character in glob for character in "*?[") and glob not in names:
+                raise OptionsError(
+                    f"There is no stream {glob} in this account; it has: {', '.join(sorted(names)[:20]) or 'none'}.",
+                    error="stream_not_found",
+                )
+
+    def _unreachable(self, listing: Listing[StreamInfo]) -> list[StreamResult]:
+        reasons = dict.fromkeys(listing.missing, "no server answers for it")
+        reasons.update({name: f"offline: {reason}" for name, reason in listing.offline.items()})
+        return [
+            failed(
+                name,
+                os.path.join(self._path, name),
+                BackupError(
+                    f"stream {name}: {reason}. Bring its servers back, then run again.", error="stream_unreachable"
+                ),
+            )
+            for name, reason in reasons.items()
+            if selected(name, self._options.streams, self._options.exclude)
+        ]
+
+    def _options_for(self, info: StreamInfo) -> BackupOptions:
+        if info.config.get("retention", "limits") == "limits":
+            return self._options.stream
+        return dataclasses.replace(self._options.stream, consumers=True)
+
+    async def _predict(self, info: StreamInfo) -> StreamResult:
+        path, options = os.path.join(self._path, info.name), self._options_for(info)
+        try:
+            check_memory(self._session.js, info)
+        except BackupError as exc:
+            return StreamResult(info.name, "skipped", path, reason=exc.message)
+        try:
+            check_target(path, info.name, force=options.force)
+            source = await look(self._session.js, info, self._session.account, options)
+            return _predict(path, info.name, unchanged(path, source, options))
+        except NatsError as exc:
+            return failed(info.name, path, exc)
+
+    async def _one(
+        self, info: StreamInfo, slots: asyncio.Semaphore, workplace: Workplace, committer: Committer, writer: Worker
+    ) -> StreamResult:
+        path, options = os.path.join(self._path, info.name), self._options_for(info)
+        async with slots:
+            if self._stop:
+                return StreamResult(info.name, "skipped", path, reason="an earlier stream failed and on_error is stop")
+            try:
+                check_memory(self._session.js, info)
+            except BackupError as exc:
+                return StreamResult(info.name, "skipped", path, reason=exc.message)
+            try:
+                check_target(path, info.name, force=options.force)
+                source = await self._session.run(lambda js: look(js, info, self._session.account, options))
+                backup, why = await writer.call(lambda: unchanged(path, source, options))
+                if backup is not None:
+                    return StreamResult(info.name, "unchanged", path, backup.manifest, warnings=source.notes)
+                result = await self._session.run(
+                    lambda js: _transfer(js, source, options, workplace, committer, writer, path)
+                )
+            except NatsError as exc:
+                self._stop = self._options.on_error == "stop" or isinstance(exc, ConnectionLostError)
+                return failed(info.name, path, exc)
+            notes: tuple[str, ...] = ()
+            if options.consumers and not self._options.stream.consumers:
+                retention = info.config.get("retention")
+                notes = (f"stream {info.name} has {retention} retention: its consumers were backed up all the same.",)
+            return dataclasses.replace(result, reason=why, warnings=(*result.warnings, *notes))
+
+    def _close(self, listing: Listing[StreamInfo], results: list[StreamResult]) -> list[str]:
+        """Write the set's file, and deal with directories of streams that are no more."""
+        existing = {info.name for info in listing.items} | set(listing.missing) | set(listing.offline)
+        warnings = []
+        for name in sorted(os.listdir(self._path)):
+            directory = os.path.join(self._path, name)
+            if name in existing:
+                continue
+            if self._options.prune:
+                shutil.rmtree(directory)
+            else:
+                warnings.append(
+                    f"{directory} is the backup of a stream that is no more. An account restore leaves it out; set"
+                    " prune to remove it."
+                )
+        setfile.update(self._path, self._session.account, results, existing)
+        return warnings

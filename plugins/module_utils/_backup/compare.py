@@ -1,0 +1,139 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""When two streams, or a stream and its backup, are the same. Pure functions over what the API shows."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._nats.model import ConsumerInfo, Json, StreamInfo
+from .manifest import ConsumerRecord, Manifest, sequences
+
+# A server writes these itself, or leaves them out when they have their default.
+_DEFAULTS: dict[str, t.Any] = {"compression": "none", "persist_mode": "default", "first_seq": 1}
+_STATE = ("messages", "first_seq", "last_seq", "first_ts", "last_ts", "bytes")
+# The marker of a restore under way, see restore.py.
+MARKER = "natsops.restore"
+
+
+def normal_config(config: Json) -> Json:
+    """A configuration without what says nothing: unset fields, defaults, and what servers note for themselves."""
+    result: Json = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            value = normal_config(value)
+        elif isinstance(value, list):
+            value = [normal_config(item) if isinstance(item, dict) else item for item in value]
+        if value in (None, 0, -1, "", [], {}) or _DEFAULTS.get(key) == value:
+            continue
+        if key.startswith("_nats.") or key == MARKER:
+            continue
+        result[key] = value
+    return result
+
+
+def config_differences(wanted: Json, found: Json) -> list[str]:
+    """The fields in which two configurations differ, as C("field: wanted X, found Y"); empty when they are the same."""
+    one, other = normal_config(wanted), normal_config(found)
+    return [
+        f"{key}: backup {one.get(key)!r}, stream {other.get(key)!r}"
+        for key in sorted({*one, *other})
+        if one.get(key) != other.get(key)
+    ]
+
+
+def _lasting(config: Json) -> bool:
+    """Whether a consumer holds a position worth keeping: not one of those a client makes for itself and drops."""
+    return bool(config.get("durable_name")) or config.get("ack_policy", "none") != "none"
+
+
+def _positions(consumers: t.Iterable[ConsumerInfo | ConsumerRecord]) -> list[t.Any]:
+    """What of the lasting consumers must not change for a backup to be current, by name."""
+    return [
+        (
+            c.name,
+            normal_config(c.config),
+            sequences(c.delivered),
+            sequences(c.ack_floor),
+            c.num_ack_pending,
+            c.num_redelivered,
+        )
+        for c in sorted(consumers, key=lambda c: c.name)
+        if _lasting(c.config)
+    ]
+
+
+def unchanged_since(manifest: Manifest, info: StreamInfo, consumers: t.Sequence[ConsumerInfo] | None) -> bool:
+    """Whether a stream is as it was backed up: same stream, configuration, state and lasting consumers.
+
+    C(consumers) is C(None) for a backup without consumers.
+    """
+    if manifest.created != info.created or normal_config(manifest.config) != normal_config(info.config):
+        return False
+    keys = (*_STATE, "num_deleted", "num_subjects")
+    if any(manifest.state.get(key) != info.state.get(key) for key in keys if key in manifest.state):
+        return False
+    if manifest.with_consumers != (consumers is not None):
+        return False
+    return _positions(manifest.consumers) == _positions(consumers or ())
+
+
+def state_differences(wanted: Json, info: StreamInfo, *, exact: bool = True) -> list[str]:
+    """How a stream's content differs from a backup's C(state); empty when it is the same.
+
+    What the stream's own configuration did since does not count: messages that expired or were consumed, a mirror or
+    a sourcing stream that went on. C(exact=False) is for a stream that changed while it was backed up: then messages
+    may be fewer than the state says.
+    """
+    config, found = info.config, info.state
+    differences = []
+    follows = bool(config.get("mirror") or config.get("sources"))
+    consumed = config.get("retention") in ("interest", "workqueue")
+    expires = bool(config.get("max_age") or config.get("allow_msg_ttl"))
+    fewer = consumed or expires or not exact
+
+    def differ(key: str) -> None:
+        differences.append(f"{key}: backup {wanted.get(key)}, stream {found.get(key)}")
+
+    last, now = int(wanted.get("last_seq") or 0), int(found.get("last_seq") or 0)
+    if now < last or (now > last and not follows):
+        differ("last_seq")
+    before, after = int(wanted.get("messages") or 0), int(found.get("messages") or 0)
+    if after > before + (now - last if follows else 0) or (after < before and not fewer):
+        differ("messages")
+    first_before, first_after = int(wanted.get("first_seq") or 0), int(found.get("first_seq") or 0)
+    if first_before != first_after and before and not (fewer and first_after > first_before):
+        differ("first_seq")
+    if before and after and first_before == first_after and wanted.get("first_ts") != found.get("first_ts"):
+        differ("first_ts")
+    # After deletions at the tail the last time is that of the last message left, or of the last one ever: lines differ.
+    still = before and after == before and now == last and not fewer and not wanted.get("num_deleted")
+    if still and wanted.get("last_ts") != found.get("last_ts"):
+        differ("last_ts")
+    return differences
+
+
+def consumer_differences(
+    wanted: t.Sequence[ConsumerRecord], found: t.Sequence[ConsumerInfo]
+) -> tuple[list[str], list[ConsumerRecord]]:
+    """How the consumers of a stream fall short of a backup's.
+
+    Returns sentences about consumers that are there but differ, and the records of those that are not. A consumer
+    that has gone on since, or was moved up to the stream's first message, is no difference.
+    """
+    present = {consumer.name: consumer for consumer in found}
+    differences, absent = [], []
+    for record in wanted:
+        consumer = present.get(record.name)
+        if consumer is None:
+            absent.append(record)
+            continue
+        for line in config_differences(record.config, consumer.config):
+            if not line.startswith(("name:", "pause_until:", "opt_start")):
+                differences.append(f"consumer {record.name}: {line}")
+        want, have = int(record.ack_floor["stream_seq"]), int(consumer.ack_floor.get("stream_seq") or 0)
+        if have < want:
+            differences.append(f"consumer {record.name}: acknowledged up to {want} in the backup, {have} in the stream")
+    return differences, absent

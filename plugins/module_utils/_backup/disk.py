@@ -1,0 +1,60 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Getting written files onto the disk, one by one or all at once."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import typing as t
+
+_libc = ctypes.CDLL(None, use_errno=True)
+# From about this many directories on, one sync of the file system is cheaper than three a directory.
+_MANY = 4
+
+
+def write_file(path: str, content: bytes) -> None:
+    """Write a new file of mode 0600."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
+def write_file_atomically(path: str, content: bytes) -> None:
+    """Replace a file in one step: a reader sees the old content or the new, never a part."""
+    temporary = f"{os.path.dirname(path)}/.{os.path.basename(path)}.natsops-new"
+    write_file(temporary, content)
+    sync_path(temporary)
+    os.replace(temporary, path)
+    sync_path(os.path.dirname(path))
+
+
+def sync_path(path: str) -> None:
+    """fsync a file or a directory."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_directories(directories: t.Sequence[str]) -> None:
+    """Bring the files of these directories, and the directories themselves, onto the disk."""
+    syncfs = getattr(_libc, "syncfs", None)
+    if len(directories) >= _MANY and syncfs is not None:
+        descriptor = os.open(directories[0], os.O_RDONLY)
+        try:
+            if syncfs(descriptor) == 0:
+                return
+        finally:
+            os.close(descriptor)
+    for directory in directories:
+        for name in os.listdir(directory):
+            sync_path(os.path.join(directory, name))
+        sync_path(directory)

@@ -1,0 +1,216 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reading a backup directory, whoever wrote it, and checking what is in it. Knows no server."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import typing as t
+
+from .._archive.report import ERROR, PROBLEMS, WARNING, ArchiveReport, Problem
+from .._archive.verify import check_directory_consistency, quick_file
+from .._nats.model import Json
+from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
+from .errors import InvalidBackupError
+from .manifest import ConsumerRecord, Manifest, digest_of, load_manifest, sequences
+
+#: What is wrong with a directory, and what it means for a restore; the archive's own are in _archive/report.py.
+MEANINGS = {
+    **PROBLEMS,
+    "backup_json_missing": "There is no backup here, or one that was cut off: nothing can be restored.",
+    "data_missing": "The stream's data is not there: nothing can be restored.",
+    "data_ambiguous": "Two data files: one is stale, and which cannot be told. Remove the wrong one.",
+    "manifest_invalid": "The manifest is damaged, so that the other files cannot be trusted.",
+    "manifest_unknown": "A newer version of the collection wrote the manifest: use that version.",
+    "digest_differs": "The file is not the one that was backed up: it was damaged or exchanged.",
+    "unreadable": "The file cannot be read.",
+    "empty_directory": "The nats command line leaves such directories for streams in memory; there is nothing in it.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Backup:
+    """A backup of one stream as found on disk.
+
+    C(level) is that of the check just done. C(config) and C(state) are those of backup.json, empty if that is
+    unreadable; C(report) is C(None) where the data was not read.
+    """
+
+    path: str
+    level: str
+    stream: str = ""
+    config: Json = dataclasses.field(default_factory=dict)
+    state: Json = dataclasses.field(default_factory=dict)
+    manifest: Manifest | None = None
+    data: str = ""
+    size: int = 0
+    report: ArchiveReport | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """No problem is an error."""
+        return not any(problem.severity == ERROR for problem in self.problems)
+
+    @property
+    def format(self) -> str | None:
+        """C(V1), C(V2), or C(None) if the data file is neither."""
+        if self.report is not None:
+            return self.report.format
+        return self.manifest.format if self.manifest else None
+
+    @property
+    def consumers(self) -> tuple[ConsumerRecord, ...]:
+        """The consumers, from the manifest if there is one, else from the archive."""
+        if self.manifest is not None:
+            return self.manifest.consumers
+        if self.report is None:
+            return ()
+        return tuple(
+            ConsumerRecord(
+                name=consumer.name,
+                config=consumer.config,
+                delivered=sequences((consumer.state or {}).get("delivered") or {}),
+                ack_floor=sequences((consumer.state or {}).get("ack_floor") or {}),
+                num_ack_pending=int((consumer.state or {}).get("num_ack_pending") or 0),
+                num_redelivered=int((consumer.state or {}).get("num_redelivered") or 0),
+                created="",
+                in_archive=True,
+            )
+            for consumer in self.report.consumers
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Whether the state is certain to be that of the archive: the stream stood still while it was backed up."""
+        return self.manifest is None or self.manifest.state == self.manifest.state_after
+
+    def require_valid(self) -> None:
+        """Raise InvalidBackupError with every problem unless the backup is valid."""
+        errors = [problem for problem in self.problems if problem.severity == ERROR]
+        if errors:
+            lines = "; ".join(f"{problem.id} ({problem.place}): {problem.message}" for problem in errors)
+            raise InvalidBackupError(
+                f"The backup {self.path} is not valid: {lines}. {MEANINGS.get(errors[0].id, '')} Use another backup.",
+                values={"problems": problems_json(self.problems)},
+            )
+
+
+def problems_json(problems: t.Iterable[Problem]) -> list[Json]:
+    """Problems as returned by modules."""
+    return [
+        {
+            "id": problem.id,
+            "place": problem.place,
+            "message": problem.message,
+            "severity": problem.severity,
+            "meaning": MEANINGS.get(problem.id, ""),
+        }
+        for problem in problems
+    ]
+
+
+def looks_like_backup(path: str) -> bool:
+    """Whether a directory holds any file of a stream's backup."""
+    return any(os.path.lexists(os.path.join(path, name)) for name in (BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST))
+
+
+def _read_backup_json(path: str) -> tuple[Json, list[Problem]]:
+    place = os.path.join(path, BACKUP_JSON)
+    try:
+        with open(place, "rb") as file:
+            content = json.loads(file.read())
+    except FileNotFoundError:
+        return {}, [Problem("backup_json_missing", BACKUP_JSON, "there is no backup.json")]
+    except OSError as exc:
+        return {}, [Problem("unreadable", BACKUP_JSON, exc.strerror or str(exc))]
+    except ValueError as exc:
+        text = "it is empty" if not os.path.getsize(place) else f"it is not JSON: {exc}"
+        return {}, [Problem("backup_json_invalid", BACKUP_JSON, text)]
+    config = content.get("config") if isinstance(content, dict) else None
+    if not isinstance(config, dict) or not config.get("name") or not isinstance(content.get("state"), dict):
+        return {}, [Problem("backup_json_invalid", BACKUP_JSON, "it has no config with a name, or no state")]
+    return content, []
+
+
+def _find_data(path: str) -> tuple[str, list[Problem]]:
+    found = [name for name in (DATA_V2, DATA_V1) if os.path.isfile(os.path.join(path, name))]
+    if not found:
+        return "", [Problem("data_missing", path, f"there is neither {DATA_V2} nor {DATA_V1}")]
+    if len(found) > 1:
+        return "", [Problem("data_ambiguous", path, f"there are both {DATA_V2} and {DATA_V1}")]
+    return os.path.join(path, found[0]), []
+
+
+def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None = None) -> Backup:
+    """Read the backup in a directory; damage is in C(problems), never raised.
+
+    C(level): C(none) looks at names and sizes only, C(quick) reads every byte once. C(stop) is asked now and then
+    and ends the check with an exception when it says so.
+    """
+    content, problems = _read_backup_json(path)
+    manifest: Manifest | None = None
+    try:
+        manifest = load_manifest(path)
+    except InvalidBackupError as exc:
+        problems.append(Problem(exc.error, MANIFEST, exc.message))
+    data, missing = _find_data(path)
+    problems += missing
+    report: ArchiveReport | None = None
+    size = os.path.getsize(data) if data else 0
+    if data and level != "none":
+        try:
+            report = quick_file(data, stop)
+        except OSError as exc:
+            problems.append(Problem("unreadable", os.path.basename(data), exc.strerror or str(exc)))
+        else:
+            problems += report.problems
+    if manifest is not None:
+        problems += _against_manifest(path, manifest, data, size, report)
+    elif report is not None and content:
+        problems += check_directory_consistency(report, content)
+    config = content.get("config") or {}
+    return Backup(
+        path=path,
+        level=level,
+        stream=str(config.get("name") or (manifest.stream if manifest else "")),
+        config=config,
+        state=content.get("state") or {},
+        manifest=manifest,
+        data=data,
+        size=size,
+        report=report,
+        problems=tuple(problems),
+    )
+
+
+def _against_manifest(
+    path: str, manifest: Manifest, data: str, size: int, report: ArchiveReport | None
+) -> t.Iterator[Problem]:
+    for expected in manifest.files:
+        place = os.path.join(path, expected.name)
+        if not os.path.isfile(place):
+            if expected.name == BACKUP_JSON or data:  # otherwise its absence is already told
+                yield Problem("digest_differs", expected.name, "the manifest names it, and it is not there")
+            continue
+        actual_size = size if place == data else os.path.getsize(place)
+        if actual_size != expected.size:
+            text = f"it has {actual_size} bytes, and had {expected.size} when it was backed up"
+            yield Problem("digest_differs", expected.name, text)
+            continue
+        sha256 = (report.sha256 if report else expected.sha256) if place == data else digest_of(place).sha256
+        if sha256 != expected.sha256:
+            yield Problem("digest_differs", expected.name, "its SHA-256 is not that of the manifest")
+
+
+def warnings_of(backup: Backup) -> list[str]:
+    """The problems that are no errors, as sentences."""
+    return [
+        f"{backup.path}: {problem.message} ({problem.place}). {MEANINGS.get(problem.id, '')}".strip()
+        for problem in backup.problems
+        if problem.severity == WARNING
+    ]

@@ -1,0 +1,150 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The manifest beside a backup: what was backed up, from where, and the digests that hold its files together."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import os
+import typing as t
+
+from .._nats.model import ConsumerInfo, Json
+from .directory import MANIFEST
+from .errors import InvalidBackupError
+
+FORMAT = 1
+
+
+def now() -> str:
+    """The time, RFC 3339 in UTC."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def canonical(content: t.Any) -> bytes:
+    """JSON with one spelling for one value, for digests."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+@dataclasses.dataclass(frozen=True)
+class FileDigest:
+    """A file of the backup: its size in bytes and SHA-256 in hexadecimal."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ConsumerRecord:
+    """A consumer as it was when its stream was backed up.
+
+    C(in_archive) is false for those that the server left out of the snapshot: a restore makes them from here.
+    """
+
+    name: str
+    config: Json
+    delivered: Json
+    ack_floor: Json
+    num_ack_pending: int
+    num_redelivered: int
+    created: str
+    in_archive: bool
+
+    @classmethod
+    def of(cls, info: ConsumerInfo, *, in_archive: bool) -> ConsumerRecord:
+        return cls(
+            name=info.name,
+            config=info.config,
+            delivered=sequences(info.delivered),
+            ack_floor=sequences(info.ack_floor),
+            num_ack_pending=info.num_ack_pending,
+            num_redelivered=info.num_redelivered,
+            created=info.created,
+            in_archive=in_archive,
+        )
+
+
+def sequences(pair: Json) -> Json:
+    """C({"consumer_seq", "stream_seq"}) without the time of the last activity."""
+    return {"consumer_seq": int(pair.get("consumer_seq") or 0), "stream_seq": int(pair.get("stream_seq") or 0)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """Everything known of one backed-up stream. Times are RFC 3339; C(verified) is the level of the last check."""
+
+    stream: str
+    account: str
+    format: str
+    files: tuple[FileDigest, ...]
+    config: Json
+    state: Json
+    state_after: Json
+    created: str
+    consumers: tuple[ConsumerRecord, ...]
+    with_consumers: bool
+    server: Json
+    started: str
+    finished: str
+    verified: str
+    max_payload: int
+
+    def dump(self) -> bytes:
+        """The file's content; a digest over all of it, the digests of the files included, closes it."""
+        body = {"manifest": FORMAT, **dataclasses.asdict(self)}
+        body["digest"] = hashlib.sha256(canonical(body)).hexdigest()
+        return json.dumps(body, indent=1, ensure_ascii=True).encode() + b"\n"
+
+    @property
+    def digest(self) -> str:
+        """Identifies this backup: it changes with any byte of any file."""
+        return hashlib.sha256(canonical(dataclasses.asdict(self))).hexdigest()
+
+    @classmethod
+    def load(cls, content: bytes, path: str) -> Manifest:
+        """Read it back. Raises InvalidBackupError for anything that L(dump) did not write."""
+        try:
+            body = json.loads(content)
+            if body.get("manifest") != FORMAT:
+                raise InvalidBackupError(
+                    f"{path} has the format {body.get('manifest')!r}; this version knows {FORMAT}.",
+                    error="manifest_unknown",
+                )
+            digest = body.pop("digest")
+            if hashlib.sha256(canonical(body)).hexdigest() != digest:
+                raise InvalidBackupError(f"{path} was changed after it was written.", error="manifest_invalid")
+            del body["manifest"]
+            body["files"] = tuple(FileDigest(**entry) for entry in body["files"])
+            body["consumers"] = tuple(ConsumerRecord(**entry) for entry in body["consumers"])
+            return cls(**body)
+        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+            raise InvalidBackupError(f"{path} cannot be read as a manifest: {exc}.", error="manifest_invalid") from None
+
+
+def load_manifest(directory: str) -> Manifest | None:
+    """The manifest in a directory, or C(None) where there is none. Raises InvalidBackupError."""
+    path = os.path.join(directory, MANIFEST)
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise InvalidBackupError(f"{path} cannot be read: {exc.strerror}.", error="manifest_invalid") from None
+    return Manifest.load(content, path)
+
+
+def digest_of(path: str) -> FileDigest:
+    """Size and SHA-256 of a file."""
+    hasher = hashlib.sha256()
+    size = 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            hasher.update(block)
+            size += len(block)
+    return FileDigest(os.path.basename(path), size, hasher.hexdigest())

@@ -1,0 +1,84 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A connection for a long job: it is made anew, a bounded number of times, when a server goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import typing as t
+
+from .._nats.api import JetStream
+from .._nats.connect import connect
+from .._nats.errors import ConnectError, ConnectionLostError, TlsError
+from .._nats.options import Options, split_servers
+
+T = t.TypeVar("T")
+_RECONNECTS = 3
+
+
+class Session:
+    """One account's JetStream over a connection that survives the loss of a server. Use as an async context manager."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._js: JetStream | None = None
+        self._lock = asyncio.Lock()
+        self._left = _RECONNECTS
+        self.account = ""
+
+    async def __aenter__(self) -> Session:
+        self._js = await self._open(self._options)
+        user = await self._js.user_info()
+        self.account = str(user.get("account", ""))
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._js is not None:
+            await self._js.connection.close()
+
+    @property
+    def js(self) -> JetStream:
+        """The API over the present connection."""
+        if self._js is None:
+            raise ConnectionLostError("The session is not open.")
+        return self._js
+
+    @staticmethod
+    async def _open(options: Options) -> JetStream:
+        connection = await connect(options)
+        js = JetStream(connection)
+        try:
+            await js.start()
+        except BaseException:
+            await connection.close()
+            raise
+        return js
+
+    async def recover(self, broken: JetStream) -> bool:
+        """After C(broken) lost its connection: connect to any server that is known. False when that is not possible."""
+        async with self._lock:
+            if self.js is not broken:
+                return self.js.connection.lost is None
+            if self._left <= 0 or broken.connection.lost is None:
+                return False
+            self._left -= 1
+            known = split_servers(broken.connection.info.get("connect_urls") or ())
+            servers = tuple(dict.fromkeys((*self._options.servers, *known)))
+            try:
+                self._js = await self._open(dataclasses.replace(self._options, servers=servers))
+            except (ConnectError, TlsError, ConnectionLostError):
+                return False
+            return True
+
+    async def run(self, work: t.Callable[[JetStream], t.Awaitable[T]]) -> T:
+        """Do C(work); when the connection is lost under it, once more over a new one. C(work) must be repeatable."""
+        js = self.js
+        try:
+            return await work(js)
+        except ConnectionLostError:
+            if not await self.recover(js):
+                raise
+            return await work(self.js)

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The file beside an account's backup that says which streams belong to it, and how the last run left each."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import typing as t
+
+from .._nats.model import Json
+from .disk import write_file_atomically
+from .errors import InvalidBackupError
+from .manifest import now
+from .results import StreamResult
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A stream of the set. C(digest) is that of its manifest, empty if there is none; C(reason) says why not."""
+
+    status: str
+    digest: str = ""
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class SetFile:
+    """C(complete): every stream that the last run was to back up is there and current."""
+
+    account: str
+    finished: str
+    complete: bool
+    streams: t.Mapping[str, Member]
+
+
+def set_path(path: str) -> str:
+    """The set's file for the directory C(path): beside it, since the directory may hold nothing but streams."""
+    return f"{path}.json"
+
+
+def load(path: str) -> SetFile | None:
+    """The set's file of the directory C(path), C(None) where there is none. Raises InvalidBackupError."""
+    place = set_path(path)
+    try:
+        with open(place, "rb") as file:
+            body = json.load(file)
+        if body["set"] != FORMAT:
+            raise InvalidBackupError(f"{place} has the unknown format {body['set']!r}.", error="manifest_unknown")
+        members = {name: Member(**member) for name, member in body["streams"].items()}
+        return SetFile(body["account"], body["finished"], bool(body["complete"]), members)
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise InvalidBackupError(f"{place} cannot be read: {exc.strerror}.", error="manifest_invalid") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise InvalidBackupError(
+            f"{place} cannot be read as the file of an account's backup: {exc!r}. Restore its streams one by one, or"
+            " remove it to restore every directory.",
+            error="manifest_invalid",
+        ) from None
+
+
+def update(path: str, account: str, results: t.Sequence[StreamResult], existing: t.Collection[str]) -> None:
+    """Write the set's file after a run over some or all streams, unless it would say the same as before.
+
+    Streams that this run did not look at stay as they were; those that are no more (not in C(existing)) leave.
+    """
+    try:
+        before = load(path)
+    except InvalidBackupError:
+        before = None
+    members = {name: member for name, member in before.streams.items() if name in existing} if before else {}
+    for result in results:
+        digest = result.manifest.digest if result.manifest else ""
+        status = "current" if result.status in ("transferred", "unchanged") else result.status
+        members[result.stream] = Member(status, digest, "" if status == "current" else result.reason)
+    complete = all(member.status in ("current", "skipped") for member in members.values())
+    if before and dict(before.streams) == members and before.account == account and before.complete == complete:
+        return
+    body: Json = {
+        "set": FORMAT,
+        "account": account,
+        "finished": now(),
+        "complete": complete,
+        "streams": {name: dataclasses.asdict(member) for name, member in sorted(members.items())},
+    }
+    write_file_atomically(os.path.abspath(set_path(path)), json.dumps(body, indent=1).encode() + b"\n")

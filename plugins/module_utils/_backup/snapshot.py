@@ -1,0 +1,218 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The receiving end of a stream snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import dataclasses
+import os
+import time
+import typing as t
+
+from .._archive.report import ArchiveReport
+from .._nats.api import JetStream
+from .._nats.errors import ApiError, ConnectionLostError, NatsError, PermissionDeniedError, RequestTimeoutError
+from .._nats.model import Json
+from .directory import path_error
+from .errors import SnapshotError, StalledError
+from .writer import ArchiveWriter, Worker
+
+# Chunks acknowledged but not yet on the disk, in bytes; beyond it an acknowledgement waits for the disk.
+HIGH_WATER = 4 << 20
+ACK_SUBJECT = "$JS.SNAPSHOT.ACK."
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """How to move the data. Sizes in bytes, times in seconds; C(timeout) 0 means no limit on the whole."""
+
+    chunk_size: int = 256 * 1024
+    window_size: int = 8 << 20
+    stall_timeout: float = 30.0
+    timeout: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """A received snapshot: what the server said of the stream, and what the check found in the file."""
+
+    config: Json
+    state: Json
+    report: ArchiveReport
+    chunks: int
+    bytes: int
+
+
+class Receiver:
+    """Receives one snapshot into a file. One use only."""
+
+    def __init__(self, js: JetStream, stream: str, transfer: Transfer, worker: Worker) -> None:
+        self._js = js
+        self._stream = stream
+        self._transfer = transfer
+        self._worker = worker
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._held: collections.deque[str] = collections.deque()
+        self._last = time.monotonic()
+        self._chunks = 0
+        self._writer: ArchiveWriter | None = None
+        self._path = ""
+        self._acks: set[asyncio.Task[None]] = set()
+
+    async def receive(self, path: str, *, consumers: bool, health_check: bool) -> Snapshot:
+        """Take the snapshot into the new file C(path).
+
+        Raises SnapshotError when the server ends it or chunks are lost, StalledError, PathError, and the errors of
+        the connection.
+        """
+        connection = self._js.connection
+        self._path = path
+        try:
+            self._writer = ArchiveWriter(self._worker, path, self._release, self._disk_error)
+        except OSError as exc:
+            raise path_error(os.path.dirname(path), exc) from exc
+        inbox = connection.new_inbox()
+        unwatch = connection.watch(self._on_connection)
+        subscription = await connection.subscribe(inbox, self._on_chunk)
+        try:
+            answer = await self._request(inbox, consumers, health_check)
+            await self._wait()
+            report = await self._writer.finish()
+        except BaseException:
+            self._writer.abandon()
+            raise
+        finally:
+            unwatch()
+            if self._done.done():
+                self._done.exception()  # seen, also where an earlier error was the one to report
+            await connection.unsubscribe(subscription)
+        return Snapshot(answer["config"], answer["state"], report, self._chunks, self._writer.received)
+
+    async def _request(self, inbox: str, consumers: bool, health_check: bool) -> Json:
+        request: Json = {
+            "deliver_subject": inbox,
+            "no_consumers": not consumers,
+            "jsck": health_check,
+            "chunk_size": self._transfer.chunk_size,
+        }
+        if self._js.line.version >= (2, 12, 5):
+            # Older lines do not know the field, and 2.12 refuses unknown fields.
+            request["window_size"] = self._transfer.window_size
+        # With a health check the server reads everything before it answers.
+        timeout = max(self._transfer.stall_timeout, self._js.connection.options.request_timeout)
+        try:
+            answer = await self._js.snapshot(self._stream, request, timeout=timeout)
+        except RequestTimeoutError as exc:
+            raise StalledError(
+                f"stream {self._stream}: its leader did not answer the snapshot request within {timeout:g} s. The"
+                " stream may have no leader (see its cluster state), or its server is frozen or gone.",
+            ) from exc
+        except ApiError as exc:
+            if exc.error == "memory_stream_unsupported":
+                raise SnapshotError(
+                    f"stream {self._stream} is kept in memory, and nats-server {self._js.line} cannot back up such a"
+                    " stream (2.15 can). Mirror it into a stream with file storage, or upgrade.",
+                    error=exc.error,
+                    err_code=exc.err_code,
+                ) from exc
+            raise
+        self._last = time.monotonic()
+        return answer
+
+    async def _wait(self) -> None:
+        stall, total = self._transfer.stall_timeout, self._transfer.timeout
+        end = time.monotonic() + total if total else float("inf")
+        while True:
+            now = time.monotonic()
+            wait = min(self._last + stall, end) - now
+            if wait <= 0:
+                if now >= end:
+                    raise StalledError(
+                        f"stream {self._stream}: the backup took longer than the timeout of {total:g} s"
+                        f" ({self._chunks} chunks had come). Raise it, or find what is slow."
+                    )
+                raise StalledError(
+                    f"stream {self._stream}: no data for {stall:g} s after {self._chunks} chunks. The server or the"
+                    " link to it stalled; run again."
+                )
+            done, _pending = await asyncio.wait({self._done}, timeout=wait)
+            if done:
+                self._done.result()
+                return
+
+    def _fail(self, error: Exception) -> None:
+        if not self._done.done():
+            self._done.set_exception(error)
+
+    def _disk_error(self, exc: Exception) -> None:
+        self._fail(path_error(os.path.dirname(self._path), exc) if isinstance(exc, OSError) else exc)
+
+    def _on_connection(self, error: NatsError) -> None:
+        if isinstance(error, PermissionDeniedError):
+            if ACK_SUBJECT.lower() in error.message.lower():
+                self._fail(
+                    PermissionDeniedError(
+                        f"stream {self._stream}: this user may not publish to {ACK_SUBJECT}>, which acknowledges the"
+                        " chunks of a snapshot. Allow it (see docs/permissions.md) and run again."
+                    )
+                )
+            return
+        self._fail(
+            ConnectionLostError(f"stream {self._stream}: {error.message}")
+            if isinstance(error, ConnectionLostError)
+            else error
+        )
+
+    async def _on_chunk(self, message: t.Any) -> None:
+        if self._done.done() or self._writer is None:
+            return
+        self._last = time.monotonic()
+        if not message.data:
+            self._on_end(message.headers or {})
+            return
+        self._chunks += 1
+        if message.reply:
+            # "...<size>.<index>"; the last chunk, if it is short, has no reply subject and wants no acknowledgement.
+            index = message.reply.rpartition(".")[2]
+            if index != str(self._chunks):
+                self._fail(
+                    SnapshotError(
+                        f"stream {self._stream}: chunk {self._chunks} of the snapshot was lost (chunk {index} came instead)."
+                        " Run again.",
+                        error="chunks_lost",
+                    )
+                )
+                return
+        self._writer.write(message.data)
+        if message.reply:
+            if self._writer.pending <= HIGH_WATER:
+                await self._acknowledge(message.reply)
+            else:
+                self._held.append(message.reply)
+
+    def _on_end(self, headers: t.Mapping[str, str]) -> None:
+        status = headers.get("Status", "")
+        if status in ("", "204"):
+            if not self._done.done():
+                self._done.set_result(None)
+            return
+        text = f"{status} {headers.get('Description', '')}".strip()
+        hint = "The server could not read the stream; see its log." if status == "500" else "Run again."
+        self._fail(SnapshotError(f"stream {self._stream}: the server ended the snapshot: {text}. {hint}"))
+
+    async def _acknowledge(self, reply: str) -> None:
+        try:
+            await self._js.connection.publish(reply)
+        except NatsError as exc:
+            self._fail(exc)
+
+    def _release(self) -> None:
+        """The disk has caught up a little: acknowledge what waited for it."""
+        while self._held and self._writer is not None and self._writer.pending <= HIGH_WATER:
+            task = asyncio.ensure_future(self._acknowledge(self._held.popleft()))
+            self._acks.add(task)
+            task.add_done_callback(self._acks.discard)

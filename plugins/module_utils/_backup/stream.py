@@ -1,0 +1,205 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Backing up one stream into one directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+from .._archive.verify import check_directory_consistency, settle_end
+from .._nats.api import JetStream
+from .._nats.model import ConsumerInfo, Json, StreamInfo
+from . import compare
+from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST, STREAM_FILES
+from .disk import write_file
+from .errors import BackupError, PathError, SnapshotError, VerificationError
+from .inspect import Backup, inspect, looks_like_backup, problems_json
+from .manifest import ConsumerRecord, FileDigest, Manifest, digest_of, now
+from .results import StreamResult
+from .snapshot import Receiver, Snapshot, Transfer
+from .writer import Worker
+
+
+@dataclasses.dataclass(frozen=True)
+class BackupOptions:
+    """What to take and how to check it."""
+
+    consumers: bool = True
+    health_check: bool = False
+    verify: str = "quick"
+    force: bool = False
+    transfer: Transfer = dataclasses.field(default_factory=Transfer)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A stream to back up, as the server shows it; C(consumers) is C(None) where they are not wanted."""
+
+    info: StreamInfo
+    consumers: tuple[ConsumerInfo, ...] | None
+    account: str
+    notes: tuple[str, ...] = ()
+
+
+async def look(js: JetStream, info: StreamInfo, account: str, options: BackupOptions) -> Source:
+    """Gather what a backup needs to know of a stream before it decides. Raises BackupError for what cannot be had."""
+    retention = info.config.get("retention", "limits")
+    if not options.consumers:
+        if retention != "limits":
+            raise BackupError(
+                f"stream {info.name} has {retention} retention: without its consumers a restore would drop its messages."
+                " Back it up with consumers.",
+                error="consumers_required",
+            )
+        return Source(info, None, account)
+    if not info.state.get("consumer_count"):
+        return Source(info, (), account)
+    listing = await js.consumers(info.name)
+    notes = [
+        f"stream {info.name}: no answer about consumer {name}; it cannot be compared and may be missing in the backup."
+        for name in (*listing.missing, *listing.offline)
+    ]
+    return Source(info, listing.items, account, tuple(notes))
+
+
+def check_memory(js: JetStream, info: StreamInfo) -> None:
+    """Refuse a stream in memory where the line cannot back it up. Raises SnapshotError."""
+    if info.config.get("storage") == "memory" and not js.line.memory_snapshots:
+        raise SnapshotError(
+            f"stream {info.name} is kept in memory, and nats-server {js.line} cannot back up such a stream (2.15 can)."
+            " Mirror it into a stream with file storage, or upgrade.",
+            error="memory_stream_unsupported",
+        )
+
+
+def check_target(path: str, stream: str, *, force: bool) -> None:
+    """Refuse to write over anything but an earlier backup of this stream, or nothing. Raises PathError."""
+    if not os.path.isdir(path):
+        return
+    entries = os.listdir(path)
+    if not entries:
+        return
+    foreign = sorted(set(entries) - STREAM_FILES)
+    if not looks_like_backup(path) or foreign:
+        raise PathError(
+            f"path {path} is not empty and is not just the backup of a stream: it holds {', '.join((foreign or entries)[:3])}."
+            " Give an empty directory or one that holds a backup of this stream.",
+            error="path_not_backup",
+        )
+    found = inspect(path, "none").stream
+    if found != stream and not (force and not found):
+        held = f"a backup of the stream {found}" if found else "a damaged backup of an unknown stream"
+        raise PathError(
+            f"path {path} holds {held}, not of {stream}. Give each stream its own directory"
+            + ("." if found else ", remove that one, or set force."),
+            error="path_other_stream",
+        )
+
+
+def unchanged(path: str, source: Source, options: BackupOptions) -> tuple[Backup | None, str]:
+    """The backup in C(path) if it is whole and the stream has not changed since; else C(None) and why not."""
+    if options.force:
+        return None, "force is set"
+    if not os.path.isdir(path) or not looks_like_backup(path):
+        return None, "there is no backup yet"
+    backup = inspect(path, options.verify)
+    if backup.manifest is None:
+        return None, "the backup there has no manifest to compare with"
+    if not backup.valid:
+        return None, f"the backup there is damaged ({backup.problems[0].message})"
+    if not compare.unchanged_since(backup.manifest, source.info, source.consumers):
+        return None, "the stream has changed"
+    return backup, ""
+
+
+async def transfer(js: JetStream, source: Source, options: BackupOptions, stage: str, worker: Worker) -> StreamResult:
+    """Take a snapshot into the empty directory C(stage) and check it. Raises the errors of this ring and of NATS."""
+    started = now()
+    data = os.path.join(stage, "data")
+    with_consumers = options.consumers
+    warnings = list(source.notes)
+    try:
+        snapshot = await Receiver(js, source.info.name, options.transfer, worker).receive(
+            data, consumers=with_consumers, health_check=options.health_check
+        )
+    except SnapshotError as exc:
+        # One consumer without an answer fails the whole snapshot on a clustered 2.15. The messages are worth more
+        # than its position, unless it is what keeps them.
+        limits = source.info.config.get("retention", "limits") == "limits"
+        if "failed to get consumer state" not in exc.message or not limits:
+            raise
+        os.unlink(data)
+        with_consumers = False
+        warnings.append(
+            f"{exc.message} It was taken without consumers; their configuration and positions are in the manifest."
+        )
+        snapshot = await Receiver(js, source.info.name, options.transfer, worker).receive(
+            data, consumers=False, health_check=options.health_check
+        )
+    after = (await js.stream_info(source.info.name)).state
+    return await worker.call(lambda: _finish(js, source, options, stage, snapshot, after, started, warnings))
+
+
+def _finish(
+    js: JetStream,
+    source: Source,
+    options: BackupOptions,
+    stage: str,
+    snapshot: Snapshot,
+    after: Json,
+    started: str,
+    warnings: list[str],
+) -> StreamResult:
+    name = source.info.name
+    data = os.path.join(stage, "data")
+    content: Json = {"config": snapshot.config, "state": snapshot.state}
+    write_file(os.path.join(stage, BACKUP_JSON), json.dumps(content, indent=2).encode() + b"\n")
+    report = settle_end(data, snapshot.report)
+    problems = [*report.problems] if options.verify != "none" else []
+    if options.verify != "none":
+        problems += check_directory_consistency(report, content)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors or report.format is None:
+        text = "; ".join(f"{problem.id} ({problem.place}): {problem.message}" for problem in errors) or "unknown format"
+        raise VerificationError(
+            f"stream {name}: what the server sent is not a whole backup: {text}. The earlier backup, if any, is untouched."
+            " See the server's log, then run again.",
+            values={"problems": problems_json(problems)},
+        )
+    target = DATA_V2 if report.format == "V2" else DATA_V1
+    os.rename(data, os.path.join(stage, target))
+    archived = {consumer.name for consumer in report.consumers}
+    records = tuple(ConsumerRecord.of(info, in_archive=info.name in archived) for info in source.consumers or ())
+    left_out = [record.name for record in records if not record.in_archive]
+    if left_out:
+        warnings.append(
+            f"stream {name}: the server left {len(left_out)} consumer(s) out of the snapshot ({', '.join(left_out[:5])});"
+            " their configuration and positions are in the manifest, and a restore makes them from there."
+        )
+    info = js.connection.info
+    manifest = Manifest(
+        stream=name,
+        account=source.account,
+        format=report.format,
+        files=(
+            digest_of(os.path.join(stage, BACKUP_JSON)),
+            FileDigest(target, report.size, report.sha256),
+        ),
+        config=snapshot.config,
+        state=snapshot.state,
+        state_after=after,
+        created=source.info.created,
+        consumers=records,
+        with_consumers=source.consumers is not None,
+        server={key: info.get(key) for key in ("version", "server_name", "cluster", "domain") if info.get(key)},
+        started=started,
+        finished=now(),
+        verified=options.verify,
+        max_payload=js.connection.max_payload,
+    )
+    write_file(os.path.join(stage, MANIFEST), manifest.dump())
+    return StreamResult(name, "transferred", "", manifest, bytes=report.size, warnings=tuple(warnings))
