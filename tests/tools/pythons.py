@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 PROBE = "import sys, venv; print('%d.%d' % sys.version_info[:2]); print(sys.executable)"
@@ -33,10 +34,10 @@ def probe(interpreter: Path) -> tuple[str, Path] | None:
 def managed_directories() -> list[Path]:
     """Return the directories of pyenv's interpreters: its wrappers on PATH start only those that are switched on."""
     pyenv = shutil.which("pyenv")
-    if pyenv is None:
-        return []
-    root = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=False).stdout.strip()
-    return sorted(Path(root).glob("versions/*/bin")) if root else []
+    roots = [Path(sys.base_prefix).parent]
+    if pyenv is not None:
+        roots.append(Path(pyenv).resolve().parents[1] / "versions")
+    return sorted({path for root in roots if root.name == "versions" for path in root.glob("*/bin")})
 
 
 def find(versions: tuple[str, ...], first: Path) -> dict[str, Path]:
