@@ -24,8 +24,14 @@ from .times import ZERO, parse_ns
 
 _EXACT = ("first_seq", "last_seq", "messages", "bytes")
 _TIMES = ("first_ts", "last_ts")
-# Config fields that servers change by themselves.
+# Servers write into it by themselves.
 _VOLATILE = frozenset(("metadata",))
+# What every tool that writes a backup.json knows; later fields may be left out by one older than the server.
+_KNOWN_TO_ALL = frozenset((
+    "name", "description", "subjects", "retention", "max_consumers", "max_msgs", "max_bytes", "max_age",
+    "max_msgs_per_subject", "max_msg_size", "discard", "storage", "num_replicas", "duplicate_window", "mirror",
+    "sources",
+))
 _MOST_NAMES = 20
 
 
@@ -128,9 +134,8 @@ def _v1_config(report: ArchiveReport, config: dict[str, Any]) -> list[Problem]:
         message = f"the data file is of the stream {report.stream!r}, backup.json of {config['name']!r}"
         return [Problem("stream_differs", "config.name", message)]
     archived = report.config
-    keys = [
-        key for key in sorted({*archived, *config} - _VOLATILE) if _plain(archived.get(key)) != _plain(config.get(key))
-    ]
+    compared = sorted({*config, *_KNOWN_TO_ALL} - _VOLATILE)
+    keys = [key for key in compared if _plain(archived.get(key)) != _plain(config.get(key))]
     if not keys:
         return []
     message = f"the archive was taken under another configuration: {', '.join(keys[:_MOST_NAMES])}"

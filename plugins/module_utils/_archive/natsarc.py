@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The V2 archive: a magic word, then entries. This file knows the entries; natswalk.py knows what they mean together."""
+"""The V2 archive: a magic word, then entries. What they mean together is known to natswalk.py."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class EntryOrder:
         return 0 if self.state is None else self.state["consumer_count"] - len(self.consumers)
 
     def accept(self, entry: Entry) -> None:
-        """Raise ArchiveError v2_order, v2_sequence, v2_state_invalid or v2_consumer_invalid for what a server refuses."""
+        """Raise ArchiveError v2_order, v2_sequence, v2_state_invalid, v2_consumer_invalid for what a server refuses."""
         if self.state is None:
             if entry.name != STATE_NAME:
                 raise ArchiveError("v2_order", "the archive does not begin with state.json", entry.place)
@@ -69,27 +69,30 @@ class EntryOrder:
         elif entry.is_end:
             return
         elif not entry.sequence:
-            raise ArchiveError("v2_order", f"the entry {subject_text(entry.name)[:200]!r} is where a message should be", entry.place)
+            raise ArchiveError("v2_order", f"{_named(entry)} is where a message should be", entry.place)
         else:
             least = self.last.sequence + 1 if self.last else self.state["first_seq"]
-            if entry.sequence < least:
-                raise ArchiveError("v2_sequence", f"message {entry.sequence} where {least} or later should be", entry.place)
-            if entry.sequence > self.state["last_seq"]:
-                raise ArchiveError(
-                    "v2_sequence", f"message {entry.sequence} is after the stream's end, {self.state['last_seq']}", entry.place)
+            most = self.state["last_seq"]
+            if not least <= entry.sequence <= most:
+                message = f"message {entry.sequence} is where one from {least} to {most} should be"
+                raise ArchiveError("v2_sequence", message, entry.place)
             self.first = self.first or entry
             self.last = entry
             self.messages += 1
 
     def _accept_consumer(self, entry: Entry) -> None:
         if not entry.name.startswith(CONSUMER_PREFIX):
-            what = "the end marker" if entry.is_end else f"the entry {subject_text(entry.name)[:200]!r}"
-            raise ArchiveError("v2_order", f"{what} is where a consumer should be: {self.consumers_left} are missing", entry.place)
+            message = f"{_named(entry)} is where a consumer should be: {self.consumers_left} are missing"
+            raise ArchiveError("v2_order", message, entry.place)
         consumer = _consumer(entry)
         if consumer.name in self._names:
             raise ArchiveError("v2_consumer_invalid", f"the consumer {consumer.name!r} is there twice", entry.place)
         self._names.add(consumer.name)
         self.consumers.append(consumer)
+
+
+def _named(entry: Entry) -> str:
+    return "the end marker" if entry.is_end else f"the entry {subject_text(entry.name)[:200]!r}"
 
 
 def _json_object(data: bytes) -> dict[str, Any]:
@@ -132,14 +135,20 @@ def _consumer(entry: Entry) -> ArchivedConsumer:
         config, state = value["config"], value["state"]
         if not isinstance(config, dict):
             raise ValueError("no config")
-        summary = {pair: {key: state[pair][key] for key in ("consumer_seq", "stream_seq")} for pair in ("delivered", "ack_floor")}
-        if not all(is_count(number) for pair in summary.values() for number in pair.values()):
-            raise ValueError("a state that is not made of numbers")
+        summary = {pair: _sequences(state[pair]) for pair in ("delivered", "ack_floor")}
         pending, redelivered = (state.get(key) or {} for key in ("pending", "redelivered"))
         counts = (len(pending), len(redelivered)) if whole else (None, None)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ArchiveError("v2_consumer_invalid", f"the consumer {name[:200]!r} cannot be used: {error}", entry.place) from None
+        message = f"the consumer {name[:200]!r} cannot be used: {error}"
+        raise ArchiveError("v2_consumer_invalid", message, entry.place) from None
     return ArchivedConsumer(name, config, {**summary, "num_ack_pending": counts[0], "num_redelivered": counts[1]})
+
+
+def _sequences(pair: dict[str, Any]) -> dict[str, int]:
+    sequences = {key: pair[key] for key in ("consumer_seq", "stream_seq")}
+    if not all(is_count(number) for number in sequences.values()):
+        raise ValueError("its sequences are not numbers")
+    return sequences
 
 
 def read_entries(
@@ -172,5 +181,7 @@ def walk(
     """The messages of a V2 file by rising sequence; see read_entries for what is checked and raised."""
     for entry, _order in read_entries(path, headers, payloads, stop):
         if entry.sequence:
+            subject = subject_text(entry.name)
             yield Message(
-                entry.sequence, entry.time_ns, subject_text(entry.name), entry.header or b"", entry.payload_size, entry.payload)
+                entry.sequence, entry.time_ns, subject, entry.header or b"", entry.payload_size, entry.payload,
+            )

@@ -20,6 +20,7 @@ from .tarball import TarWalker
 from .v1walk import MemberOrder
 
 _END_MARKER = bytes(5)
+_END = "end of the archive"
 # What is kept of the end, in decoded bytes: enough for a last message of 2 MiB, and little enough to keep memory low.
 _TAIL_SIZE = 3 * 1024 * 1024
 _TAIL_FRAMES = 64
@@ -30,7 +31,8 @@ _TIME = re.compile(rb"(?<=[\x00-\x7f])[\x80-\xff]{8}[\x01-\x7f]")
 _LONGEST_NAME_LENGTH = 3
 
 
-def _described(entry: Entry | None) -> dict[str, Any] | None:
+def described(entry: Entry | None) -> dict[str, Any] | None:
+    """A message as ArchiveReport holds it."""
     if entry is None:
         return None
     return {"sequence": entry.sequence, "subject": subject_text(entry.name), "time_ns": entry.time_ns}
@@ -59,7 +61,8 @@ class QuickTar:
         order = self._order
         return replace(
             report, format="V1", stream=order.config["name"] if order.config else None, config=order.config,
-            state=order.state, consumers=order.consumers, first_message=order.first_message, snapshot_time=order.mtime_ns,
+            state=order.state, consumers=order.consumers, first_message=order.first_message,
+            snapshot_time=order.mtime_ns,
         )
 
 
@@ -92,8 +95,9 @@ class QuickV2:
             self._parser.finish()
             self._last = self._order.last
             state = self._order.state
-            if state and state["messages"] > self._order.messages:
-                message = f"{self._order.messages} messages are in the archive, which says that it has {state['messages']}"
+            found = self._order.messages
+            if state and state["messages"] > found:
+                message = f"{found} messages are in the archive, which says that it has {state['messages']}"
                 self.problems.append(Problem("v2_count_low", "state.json", message, WARNING))
             return
         self._search_end()
@@ -102,8 +106,9 @@ class QuickV2:
         order = self._order
         complete = self._walking and self._parser.ended
         return replace(
-            report, format="V2", state=order.state, consumers=tuple(order.consumers), first_message=_described(order.first),
-            last_message=_described(self._last), complete=complete, messages=order.messages if complete else None,
+            report, format="V2", state=order.state, consumers=tuple(order.consumers),
+            first_message=described(order.first), last_message=described(self._last),
+            complete=complete, messages=order.messages if complete else None,
             snapshot_time=order.state_time or None,
         )
 
@@ -120,12 +125,12 @@ class QuickV2:
             if len(data) < len(_END_MARKER):
                 continue
             if not data.endswith(_END_MARKER):
-                raise ArchiveError("v2_end_missing", "the archive does not end with its end marker", "end of the archive")
+                raise ArchiveError("v2_end_missing", "the archive does not end with its end marker", _END)
             self._last = self._entry_before_end(data, max(0, len(data) - _NEAR_END)) or self._entry_before_end(data, 0)
             if self._last is not None:
                 return
         message = "the end marker is there, but the last message is too large to be checked against it"
-        self.problems.append(Problem("v2_end_unproven", "end of the archive", message, WARNING))
+        self.problems.append(Problem("v2_end_unproven", _END, message, WARNING))
 
     def _entry_before_end(self, data: bytes, begin: int) -> Entry | None:
         """The entry whose content reaches exactly to the end marker: proof that the marker is one."""

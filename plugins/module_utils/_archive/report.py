@@ -26,35 +26,35 @@ PROBLEMS = {
     "v2_consumer_invalid": "A 2.15 server refuses the consumer: the restore fails and leaves a partial stream.",
     "v2_end_missing": "The archive is cut off before its end marker: the restore fails and leaves a partial stream.",
     "v2_end_unproven": "The end marker is there, but the last message is too large to be checked by a quick look.",
-    "v2_count_low": "The archive holds fewer messages than it says: some were deleted, or expired, while it was written.",
+    "v2_count_low": "The archive holds fewer messages than it says: some expired or were deleted meanwhile.",
     "tar_header_invalid": "Servers stop at the tar member: the restore fails.",
     "tar_member_unsafe": "The member's name or type could write outside the stream's directory: do not restore it.",
     "tar_member_duplicate": "Two members overwrite each other: what is restored is not what was backed up.",
     "tar_member_order": "Members are not as servers write them: parts were swapped or come from another archive.",
-    "tar_member_missing": "A part that every server writes is not there: the stream is restored damaged, or not at all.",
+    "tar_member_missing": "A part that every server writes is not there: the restore fails or is incomplete.",
     "tar_member_unknown": "No known server writes the member; it is restored into the stream's directory and ignored.",
-    "tar_end_missing": "The file is cut off between two parts: servers restore it as if it was whole, with data missing.",
-    "trailing_data": "Something follows the archive's end: two archives in one file, or a file that was overwritten in part.",
+    "tar_end_missing": "The file is cut off between two parts: servers restore it as if it was whole.",
+    "trailing_data": "Something follows the archive's end: two archives in one file, or one overwritten in part.",
     "errors_txt": "The server could not read all of its own data and said so in the archive: messages are missing.",
     "meta_invalid": "The stream's configuration in the archive cannot be read: the restore fails.",
-    "consumer_invalid": "The consumer's configuration or state in the archive cannot be read: it is not restored as it was.",
+    "consumer_invalid": "The consumer's configuration or state cannot be read: it comes back changed or not at all.",
     "consumer_name_unsafe": "Servers cannot restore a consumer with a path separator in its name: the restore fails.",
     "state_unreadable": "The archive's own state cannot be read; servers rebuild it from the messages.",
     "backup_json_invalid": "The restore request is made from this file: without it nothing can be restored.",
     "stream_differs": "The data file belongs to another stream.",
-    "state_differs": "The data file and backup.json do not belong together: other data than described would be restored.",
+    "state_differs": "The data file and backup.json do not belong together: other data would be restored.",
     "config_differs": "The archive was taken under another configuration than the one that would be restored.",
-    "consumers_missing": "These consumers do not come back; on interest and work-queue streams their messages can go with them.",
+    "consumers_missing": "They do not come back; on interest and work-queue streams messages go with them.",
     "consumers_extra": "The archive has more consumers than backup.json counts; all are restored.",
     "consumer_ahead": "The consumer is ahead of the stream's end: it delivers nothing until the stream has caught up.",
-    "consumer_filter_differs": "The consumer asks for subjects that the stream does not take in: it belongs to another stream, or will deliver nothing.",
-    "subject_differs": "The stream's subjects do not match its messages: the data belongs to another stream, or the subjects were changed later.",
+    "consumer_filter_differs": "The consumer wants other subjects than the stream takes in: it will deliver nothing.",
+    "subject_differs": "The data is another stream's, or the stream's subjects were changed later.",
 }
 
 
 @dataclass(frozen=True)
 class Problem:
-    """id: a key of PROBLEMS. place: where ("byte 12", "member meta.inf", "state.last_seq"). severity: ERROR or WARNING."""
+    """id: a key of PROBLEMS. place: as in "byte 12", "member meta.inf", "state.last_seq". severity: or WARNING."""
 
     id: str
     place: str
@@ -72,8 +72,8 @@ class ArchivedConsumer:
     """A consumer as the archive keeps it.
 
     config: as in the JetStream API, empty if unreadable. state: None if the archive has none that can be read, else
-    {"delivered": {"consumer_seq", "stream_seq"}, "ack_floor": the same, "num_ack_pending": int, "num_redelivered": int};
-    the last two are None where the lists are too long to be counted.
+    {"delivered": {"consumer_seq", "stream_seq"}, "ack_floor": the same, "num_ack_pending", "num_redelivered"}; the last
+    two are None where the lists are too long to be counted.
     """
 
     name: str

@@ -21,6 +21,7 @@ COMPRESSED, STORED, IDENTIFIER = 0x00, 0x01, 0xFF
 FIRST_SKIPPABLE = 0x80
 _CHECKSUM = 4
 _HEADER = 4
+_MOST_PIECES = 1024
 # What an incompressible block of MAX_BLOCK bytes can grow to: its length, one tag for every 16 MiB, some slack.
 _MAX_CHUNK = _CHECKSUM + MAX_BLOCK + MAX_BLOCK // 64 + 64
 # Stored blocks this size restore as fast as larger ones and keep every reader's memory low.
@@ -116,6 +117,9 @@ class FrameParser:
                 taken = min(self._wanted, end - pos)
                 self._pieces.append(view[pos:pos + taken])
                 self._wanted -= taken
+                if len(self._pieces) % _MOST_PIECES == 0:
+                    # A view costs more memory than a few bytes do.
+                    self._pieces[-_MOST_PIECES:] = [memoryview(b"".join(self._pieces[-_MOST_PIECES:]))]
                 if not self._wanted:
                     frame = self._complete()
                     if frame is not None:
@@ -129,7 +133,7 @@ class FrameParser:
         if not self.offset:
             raise ArchiveError("archive_empty", "the archive is empty", "byte 0")
         if self._head or self._kind >= 0 or self._skipping:
-            raise ArchiveError("s2_truncated", f"the archive ends at byte {self.offset}, within a chunk", f"byte {self._start}")
+            raise self._invalid(f"the archive ends at byte {self.offset}, within a chunk", "s2_truncated")
 
     def _begin(self) -> None:
         kind = self._head[0]
@@ -144,7 +148,7 @@ class FrameParser:
                 raise self._invalid(f"a chunk of {length} bytes, outside {least} to {most}")
         elif kind == IDENTIFIER:
             if length != len(S2_IDENTIFIER) - _HEADER:
-                raise self._invalid("a stream identifier of a wrong length", "" if self._identified else "not_an_archive")
+                raise self._invalid("a stream identifier of a wrong length", self._not_identified)
         elif kind < FIRST_SKIPPABLE:
             raise self._invalid(f"a chunk of the unknown type 0x{kind:02x}")
         else:
@@ -161,7 +165,7 @@ class FrameParser:
         if kind == IDENTIFIER:
             name = b"".join(pieces)
             if name not in (S2_IDENTIFIER[_HEADER:], SNAPPY_IDENTIFIER[_HEADER:]):
-                raise self._invalid("an unknown stream identifier", "" if self._identified else "not_an_archive")
+                raise self._invalid("an unknown stream identifier", self._not_identified)
             self._identified = self._new_stream = True
             return None
         length = _HEADER + sum(map(len, pieces))
@@ -177,8 +181,12 @@ class FrameParser:
         first, self._new_stream = self._new_stream, False
         return Frame(kind, self._start, length, int.from_bytes(checksum, "little"), raw, tuple(content), first)
 
-    def _invalid(self, message: str, error: str = "") -> ArchiveError:
-        return ArchiveError(error or "s2_frame_invalid", message, f"byte {self._start}")
+    @property
+    def _not_identified(self) -> str:
+        return "s2_frame_invalid" if self._identified else "not_an_archive"
+
+    def _invalid(self, message: str, error: str = "s2_frame_invalid") -> ArchiveError:
+        return ArchiveError(error, message, f"byte {self._start}")
 
 
 def _split(pieces: list[memoryview], size: int) -> tuple[bytes, list[memoryview]]:

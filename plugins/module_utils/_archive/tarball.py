@@ -81,8 +81,9 @@ class TarWalker:
         """Raise ArchiveError tar_end_missing where the tar's two closing blocks have not been seen."""
         if self._phase == _PADDING:
             return
-        within = f"within {self._member.name!r}" if self._skip or self._phase == _CONTENT else "without the two blocks that close it"
-        raise ArchiveError("tar_end_missing", f"the tar ends {within}", self._place)
+        if self._skip or self._phase == _CONTENT:
+            raise ArchiveError("tar_end_missing", f"the tar ends within {self._member.name[:200]!r}", self._place)
+        raise ArchiveError("tar_end_missing", "the tar ends without the two blocks that close it", self._place)
 
     @property
     def _place(self) -> str:
@@ -130,7 +131,8 @@ class TarWalker:
             size = _decimal(pax["size"]) if "size" in pax else size
             mtime_ns = _nanoseconds(pax["mtime"]) if "mtime" in pax else mtime * 1_000_000_000
         except ValueError:
-            raise ArchiveError("tar_header_invalid", "an extended header with a number that is none", self._place) from None
+            message = "an extended header with a number that is none"
+            raise ArchiveError("tar_header_invalid", message, self._place) from None
         if kind not in _REGULAR:
             raise ArchiveError("tar_member_unsafe", f"{name[:200]!r} is not a plain file", f"member {name[:200]}")
         self._member = Member(name, size, mtime_ns, b"")

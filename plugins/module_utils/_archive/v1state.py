@@ -60,7 +60,7 @@ def decode_index(data: bytes) -> dict[str, Any]:
 
 
 def decode_consumer_state(data: bytes, whole: bool = True) -> dict[str, Any] | None:
-    """A consumer's state from o.dat, as report.ArchivedConsumer holds it; None for an empty one (nothing delivered yet).
+    """A consumer's state from o.dat, as report.ArchivedConsumer holds it; None for an empty one.
 
     whole=False: data is only the head of the file, the lists are not counted. Raises ValueError for anything else.
     """

@@ -88,12 +88,13 @@ class MemberOrder:
         for consumer, parts in self._consumers.items():
             for file in _CONSUMER_FILES:
                 if file not in parts:
-                    self._problem("tar_member_missing", f"obs/{consumer}/{file}", f"{file} of the consumer {consumer!r} is missing")
+                    message = f"{file} of the consumer {consumer!r} is missing"
+                    self._problem("tar_member_missing", f"obs/{consumer}/{file}", message)
 
     @property
     def consumers(self) -> tuple[ArchivedConsumer, ...]:
-        return tuple(
-            ArchivedConsumer(name, parts.get("config", {}), parts.get("state")) for name, parts in self._consumers.items())
+        found = self._consumers.items()
+        return tuple(ArchivedConsumer(name, parts.get("config", {}), parts.get("state")) for name, parts in found)
 
     @property
     def first_message(self) -> dict[str, Any] | None:
@@ -169,4 +170,4 @@ class MemberOrder:
 
 
 def _unsafe(name: str) -> bool:
-    return name.startswith("/") or "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in name.split("/"))
+    return "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in name.split("/"))

@@ -18,8 +18,8 @@ from typing import Callable
 from .consistency import check_directory_consistency
 from .errors import ArchiveError
 from .natsarc import MAGIC
-from .natswalk import read_entries, subject_text
-from .quickparts import QuickTar, QuickV2
+from .natswalk import read_entries
+from .quickparts import QuickTar, QuickV2, described
 from .report import ArchiveReport, Problem
 from .s2 import STORED, Frame, FrameParser, check_stored, decode_frame
 
@@ -45,7 +45,7 @@ class QuickCheck:
         self._report: ArchiveReport | None = None
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Take the next bytes. Damage never raises: it is noted for finish, and from then on only size and digest count.
+        """Take the next bytes. Damage never raises: it is noted for finish; from then on only size and digest count.
 
         bytes objects are held without a copy while they are part of a block; anything else is copied first.
         """
@@ -135,5 +135,4 @@ def settle_end(
         return replace(report, problems=(*others, Problem(error.error, error.place, error.message)))
     if not ended:
         raise ArchiveError("stopped", _STOPPED)
-    described = {"sequence": last.sequence, "subject": subject_text(last.name), "time_ns": last.time_ns} if last else None
-    return replace(report, problems=others, last_message=described)
+    return replace(report, problems=others, last_message=described(last))
