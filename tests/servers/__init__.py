@@ -14,10 +14,38 @@
 
 from __future__ import annotations
 
-from .binaries import LINES, BinaryError, nats_cli, nats_server
-from .cluster import Cluster
-from .config import PASSWORD, Identity, Options, User
-from .server import Endpoint, Server, ServerError, wait_for
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .binaries import LINES, BinaryError, nats_cli, nats_server
+    from .cluster import Cluster
+    from .config import PASSWORD, Identity, Options, User
+    from .server import Endpoint, Server, ServerError, wait_for
+
+# Imported when they are asked for: `python -m servers.binaries` must not find itself imported already.
+_HOME = {
+    "LINES": "binaries",
+    "PASSWORD": "config",
+    "BinaryError": "binaries",
+    "Cluster": "cluster",
+    "Endpoint": "server",
+    "Identity": "config",
+    "Options": "config",
+    "Server": "server",
+    "ServerError": "server",
+    "User": "config",
+    "nats_cli": "binaries",
+    "nats_server": "binaries",
+    "wait_for": "server",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+
 
 __all__ = [
     "LINES",

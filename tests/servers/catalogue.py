@@ -67,7 +67,7 @@ async def consumers(make: Maker) -> None:
     await make.consumer("headers", headers_only=True, ack_policy="none")
     await make.consumer(
         "options",
-        description="déjà vu – 説明",
+        description="déjà vu … 説明",
         ack_wait=17 * SECOND,
         max_deliver=7,
         backoff=[SECOND, 2 * SECOND, 5 * SECOND],
@@ -224,7 +224,7 @@ async def headers(make: Maker) -> None:
             (f"{root}.blank", b"x", [("Empty", ""), ("B", "after")]),
             (f"{root}.long", b"", [("Long", "v" * 60_000)]),
             (f"{root}.many", b"y", [(f"K{number}", str(number)) for number in range(200)]),
-            (f"{root}.unicode", "ÿ\x00\r\n".encode(), [("Grüße", "wörld – 世界")]),
+            (f"{root}.unicode", "ÿ\x00\r\n".encode(), [("Grüße", "wörld … 世界")]),
             (f"{root}.crlf", b"\r\n\r\nPUB x 1\r\n"),
         ]
     )
@@ -276,7 +276,7 @@ async def subjects(make: Maker) -> None:
     await make.publish((f"{make.root}.{name}", name.encode()) for name in names)
 
 
-@sample(standard=True, stream="{}STRÖM-名前_x=y%20")
+@sample(standard=True, stream="{}STRÖM-名前_x=y")
 async def names(make: Maker) -> None:
     """Odd names that servers allow, of the stream and of its consumers."""
     await make.create()
@@ -472,7 +472,7 @@ async def denied(make: Maker) -> None:
 async def described(make: Maker) -> None:
     """Description and metadata with Unicode, limits for consumers."""
     await make.create(
-        description='Ünïcode – 説明 "quoted" \\ \u2028 🙂',
+        description='Ünïcode … 説明 "quoted" \\ \u2028 🙂',
         metadata={"owner": "Müller & Söhne", "empty": "", "größe": "3"},
         consumer_limits={"inactive_threshold": 24 * HOUR, "max_ack_pending": 500},
         placement=None,

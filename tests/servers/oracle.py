@@ -64,7 +64,7 @@ class RawClient(nats.aio.client.Client):
     """nats-py's client that keeps the raw header block of each message, and sends one as it is given."""
 
     async def publish_block(self, subject: str, reply: str, block: bytes, data: bytes) -> None:
-        """Publish with a ready header block (`NATS/1.0` line to the empty line), which need not be what nats-py allows."""
+        """Publish with a ready header block (`NATS/1.0` to the empty line), be it one that nats-py would refuse."""
         head = f"HPUB {subject} {reply} {len(block)} {len(block) + len(data)}\r\n".encode()
         await self._send_command(head + block + data + b"\r\n")
         await self._flush_pending()

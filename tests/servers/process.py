@@ -49,7 +49,7 @@ def spawn(command: list[str], log: Path, environment: dict[str, str] | None = No
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=bind_to_parent,  # noqa: PLW1509  it only calls prctl, loaded beforehand
+                preexec_fn=bind_to_parent,  # it only calls prctl, loaded beforehand
             )
 
     child = _forker.submit(start).result()

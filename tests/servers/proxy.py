@@ -205,6 +205,9 @@ class Proxy:
             await asyncio.gather(
                 self._pipe(reader, far_writer, self._flows["up"]), self._pipe(far_reader, writer, self._flows["down"])
             )
+        except asyncio.CancelledError:
+            # The proxy closes; streams report a cancelled handler as an error, so it ends as if it were done.
+            return
         finally:
             self._writers -= pair
             for end in pair:

@@ -216,7 +216,7 @@ class Maker:
         try:
             subject = f"{self.reader.prefix}.CONSUMER.MSG.NEXT.{self.stream}.{consumer}"
             await self.client.publish(subject, json.dumps({"batch": count}).encode(), reply=inbox)
-            taken = []
+            taken: list[Msg] = []
             while len(taken) < count:
                 message = await asyncio.wait_for(arrived.get(), 10)
                 if not message.reply:
