@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import sys
 
+from servers.binaries import LINES
 from tools import checkout, steps, tests
-
-VERSIONS = ("2.10.29", "2.11.17", "2.12.15", "2.14.9", "2.15.2")
 
 
 def main() -> int:
     """Run the marked tests per line; words given are passed on to pytest."""
     checkout.link_collection()
     command = tests.command("integration", "-m", "lines", "-q", *sys.argv[1:])
+    servers = steps.Step("servers", tests.servers("integration", "lines"))
     return steps.run_all(
         "server lines",
         [
-            steps.Step(version, command, environment=checkout.environment(NATSOPS_TEST_VERSION=version))
-            for version in VERSIONS
+            servers,
+            *(
+                steps.Step(version, command, environment=checkout.environment(NATSOPS_TEST_VERSION=version))
+                for version in LINES
+            ),
         ],
     )
 

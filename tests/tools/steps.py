@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # How a pytest run closes, and what the tools here print as their own last word.
-CLOSING = re.compile(r"^(?:=+ )?(\d+ \w+.* in [\d.]+s(?: \(.*\))?)(?: =+)?$|^result: (.*)$")
+CLOSING = re.compile(r"^(?:=+ )?((?:no|\d+) \w+.* in [\d.]+s(?: \(.*\))?)(?: =+)?$|^result: (.*)$")
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 from tools import checkout
+
+# What the tests start, obtained beforehand: building a server takes longer than a test may.
+SERVERS = {"unit": ("2.15.2",), "integration": ("2.15.2", "2.14.9", "cli")}
 
 
 def command(kind: str, *words: str) -> list[str]:
@@ -16,11 +20,22 @@ def command(kind: str, *words: str) -> list[str]:
     return [sys.executable, "-m", "pytest", f"tests/{kind}", *words]
 
 
+def servers(kind: str, *more: str) -> list[str]:
+    """Return the command that obtains the servers of a kind of tests."""
+    chosen = os.environ.get("NATSOPS_TEST_VERSION")
+    wanted = dict.fromkeys([*SERVERS[kind], *more, *([chosen] if chosen else [])])
+    return [sys.executable, "-m", "servers.binaries", *wanted]
+
+
 def main() -> int:
     """Run pytest, its output and exit code as they are."""
     checkout.link_collection()
-    done = subprocess.run(command(*sys.argv[1:]), cwd=checkout.ROOT, env=checkout.environment(), check=False)
-    return done.returncode
+    kind, *words = sys.argv[1:]
+    for each in (servers(kind), command(kind, *words)):
+        done = subprocess.run(each, cwd=checkout.ROOT, env=checkout.environment(), check=False)
+        if done.returncode:
+            return done.returncode
+    return 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.version import VERSION
+
 from tools import checkout
 
 ROOT = checkout.ROOT
@@ -185,6 +186,12 @@ def test_module_has_an_integration_test(module: Path) -> None:
 @each_module
 def test_module_is_in_the_readme(module: Path) -> None:
     assert module.stem in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@each_module
+def test_module_is_in_the_changelog(module: Path) -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("\\", "")
+    assert f"natsops.jetstream.{module.stem} -" in text, "run `make changelog`"
 
 
 @each_module
