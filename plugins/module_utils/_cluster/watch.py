@@ -1,0 +1,104 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Looking until the signs can be trusted: for 10 to 25 seconds after a loss, servers say what is no longer true."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+import typing as t
+
+from .._nats.system import System
+from .build import make_picture
+from .model import Picture
+from .views import reduce_jsz
+
+# A dead server may look current to others for about 10 s; a leader without its quorum may stay leader for 20 s.
+INTERVAL = 12.0
+QUORUM_INTERVAL = 25.0
+
+Clock = t.Callable[[], float]
+Sleep = t.Callable[[float], t.Awaitable[None]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Doubt:
+    """Something in a picture that may be over in a moment, or stale: how long it has to last to be believed."""
+
+    why: str
+    long: bool = False
+
+
+def doubts(picture: Picture) -> tuple[Doubt, ...]:
+    """What keeps a single look from being trusted; nothing for a cluster in which all is well."""
+    found: list[Doubt] = []
+    meta = picture.meta
+    if meta is None:
+        return ()
+    absent = meta.members - picture.alive
+    if absent:
+        found.append(Doubt(f"no answer from {picture.names(absent)}"))
+    unseen = {server.peer for server in picture.servers if server.alive and server.jetstream and not server.seen}
+    if unseen:
+        found.append(Doubt(f"{picture.names(unseen)} did not list streams"))
+    if not meta.leader:
+        found.append(Doubt("no meta leader that a majority knows", long=True))
+    elif meta.claims != {meta.leader} or any(view.members != meta.members for view in meta.views):
+        found.append(Doubt("servers differ about the meta group"))
+    for item in picture.groups():
+        group = item.group
+        if not group.leader:
+            found.append(Doubt(f"{item.kind} {item.label} has no leader with a majority", long=True))
+        elif not group.whole or group.behind:
+            found.append(Doubt(f"{item.kind} {item.label} is not whole"))
+    return tuple(found)
+
+
+class Watch:
+    """Pictures of a cluster over a connection of the system account; the clock and the sleeper can be injected."""
+
+    def __init__(self, system: System, *, clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep) -> None:
+        self._system = system
+        self.clock = clock
+        self.sleep = sleep
+
+    @property
+    def system(self) -> System:
+        return self._system
+
+    async def look(self) -> Picture:
+        """One whole look at all servers."""
+        return make_picture(await self._system.sample(reduce_jsz), self._system.domain)
+
+    async def glance(self) -> Picture:
+        """One light look: servers and meta group, no streams."""
+        return make_picture(await self._system.probe(), self._system.domain)
+
+    async def settle(
+        self, interval: float = INTERVAL, stop: t.Callable[[Picture], bool] = lambda _picture: False
+    ) -> Picture:
+        """Look until nothing is in doubt, or what is in doubt has lasted long enough, or C(stop) is satisfied.
+
+        C(interval) is for doubts about servers; those about a quorum take as much longer as C(QUORUM_INTERVAL) is than
+        C(INTERVAL). A picture is C(trusted) only when it waited at least as long as those two say.
+        """
+        scale = interval / INTERVAL
+        started = self.clock()
+        picture = await self.look()
+        absent, looks = picture.absent, 1
+        while True:
+            watched = self.clock() - started
+            found = doubts(picture)
+            need = QUORUM_INTERVAL if any(doubt.long for doubt in found) else INTERVAL if found else 0.0
+            picture = dataclasses.replace(
+                picture, looks=looks, watched=watched, absent=absent & picture.absent, trusted=watched >= need
+            )
+            if watched >= need * scale or stop(picture):
+                return picture
+            # The second look comes after one interval: what was a passing trouble needs no longer wait.
+            await self.sleep(min(interval, need * scale - watched))
+            picture = await self.look()
+            absent, looks = absent & picture.absent, looks + 1

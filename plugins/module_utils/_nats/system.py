@@ -1,0 +1,254 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What every server says of itself: requests that all servers answer, over a connection of the system account."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import json
+import time
+import typing as t
+
+from .api import JetStream
+from .connection import Connection
+from .errors import ConnectionLostError, NatsError, PermissionDeniedError
+from .model import Json
+
+# A server that has answered nothing this long after the last one that did is taken for silent.
+QUIET = 1.0
+# After the answers of all that are known, how long others (not members of the meta group) may still come.
+GRACE = 0.15
+# Accounts in one JSZ answer: servers page by account.
+ACCOUNTS_PER_PAGE = 256
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+Reduce = t.Callable[[Json], t.Any]
+Answers = dict[str, t.Any]
+Enough = t.Callable[[dict[str, Json]], bool]
+
+
+class NotSystemAccountError(NatsError):
+    """No server answers requests that only the system account may make."""
+
+    error = "not_system_account"
+
+
+def peer_id(server_name: str) -> str:
+    """The id under which the server of that name takes part in raft groups; the same after its disk was wiped."""
+    digest = hashlib.sha256(server_name.encode()).digest()
+    return "".join(_DIGITS[byte % 62] for byte in digest[:8])
+
+
+def meta_group(raftz: Json) -> Json:
+    """What one server's RAFTZ says of the meta group: C(id), C(size), C(quorum_needed), C(leader), C(peers), ...; empty
+    where the server has none."""
+    for groups in raftz.values():
+        if isinstance(groups, dict) and isinstance(groups.get("_meta_"), dict):
+            return t.cast("Json", groups["_meta_"])
+    return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One look at all servers. Every mapping goes from a server's id to what it answered; C(heads) has its name,
+    cluster, domain, tags and version. C(at) is the middle of the look in seconds since the epoch."""
+
+    at: float
+    heads: dict[str, Json]
+    varz: Answers
+    healthz: Answers
+    raftz: Answers
+    routez: Answers
+    # JSZ pages, each reduced, in order of their offset; empty for a light look, and a server may be absent.
+    pages: dict[str, list[t.Any]]
+
+
+class Collector:
+    """Answers of servers to one request, kept by server id."""
+
+    def __init__(self, reduce: Reduce) -> None:
+        self.heads: dict[str, Json] = {}
+        self.data: Answers = {}
+        self.arrived = asyncio.Event()
+        self.refused = False
+        self._reduce = reduce
+
+    async def take(self, message: t.Any) -> None:
+        if not message.data:
+            self.refused = bool(message.headers and message.headers.get("Status") == "503")
+            self.arrived.set()
+            return
+        try:
+            answer = json.loads(message.data)
+            head, data = answer["server"], answer.get("data")
+        except (ValueError, KeyError, TypeError):
+            return  # not an answer of a server: it counts as silence
+        if isinstance(data, dict):
+            self.heads[head["id"]] = head
+            self.data[head["id"]] = self._reduce(data)
+        self.arrived.set()
+
+
+class System:
+    """The system account's requests over a connection. Every method raises the errors of C(errors.py)."""
+
+    def __init__(self, connection: Connection, *, quiet: float = QUIET) -> None:
+        self.connection = connection
+        self._quiet = quiet
+
+    @property
+    def domain(self) -> str:
+        """The JetStream domain asked for, else that of the server on the other end; empty where there is none."""
+        return self.connection.options.domain or str(self.connection.info.get("domain") or "")
+
+    async def gather(
+        self,
+        endpoint: str,
+        request: Json | None = None,
+        *,
+        enough: Enough,
+        quiet: float,
+        limit: float,
+        reduce: Reduce = dict,
+    ) -> Collector:
+        """Ask all servers; collect until C(enough), C(quiet) seconds without an answer, or C(limit) seconds in all."""
+        collector = Collector(reduce)
+        lost: list[NatsError] = []
+
+        def watch(error: NatsError) -> None:
+            if isinstance(error, (ConnectionLostError, PermissionDeniedError)):
+                lost.append(error)
+                collector.arrived.set()
+
+        inbox = self.connection.new_inbox()
+        undo = self.connection.watch(watch)
+        subscription = await self.connection.subscribe(inbox, collector.take)
+        deadline = time.monotonic() + limit
+        try:
+            payload = json.dumps(request).encode() if request else b""
+            await self.connection.publish(f"$SYS.REQ.SERVER.PING.{endpoint}", payload, reply=inbox)
+            while not collector.refused and not enough(collector.heads):
+                wait = min(quiet, deadline - time.monotonic())
+                collector.arrived.clear()
+                try:
+                    await asyncio.wait_for(collector.arrived.wait(), max(wait, 0.0))
+                except asyncio.TimeoutError:
+                    break
+                if lost:
+                    raise lost[0]
+            if enough(collector.heads):
+                await asyncio.sleep(GRACE)
+        finally:
+            undo()
+            await self.connection.unsubscribe(subscription)
+        return collector
+
+    async def probe(self) -> Sample:
+        """A light look: who is there, what its meta group looks like, whom it has routes to; no streams.
+
+        Raises NotSystemAccountError where nobody answers.
+        """
+        started = time.time()
+        members: set[str] = set()
+
+        def note(data: Json) -> Json:
+            meta = meta_group(data)
+            members.update([meta["id"], *(meta.get("peers") or {})] if meta else [])
+            return data
+
+        def all_members(heads: dict[str, Json]) -> bool:
+            return bool(members) and members <= {peer_id(head["name"]) for head in heads.values()}
+
+        raftz = await self.gather("RAFTZ", enough=all_members, quiet=self._quiet, limit=4 * self._quiet, reduce=note)
+        seen = frozenset(raftz.heads)
+
+        def all_seen(heads: dict[str, Json]) -> bool:
+            return bool(seen) and seen <= heads.keys()
+
+        varz, healthz, routez = await asyncio.gather(
+            *(
+                self.gather(endpoint, enough=all_seen, quiet=self._quiet, limit=4 * self._quiet)
+                for endpoint in ("VARZ", "HEALTHZ", "ROUTEZ")
+            )
+        )
+        heads = {**raftz.heads, **varz.heads, **healthz.heads, **routez.heads}
+        if not heads:
+            await self._explain_silence()
+        at = (started + time.time()) / 2
+        return Sample(at, heads, varz.data, healthz.data, raftz.data, routez.data, {})
+
+    async def sample(self, reduce: Reduce) -> Sample:
+        """A whole look: L(probe), and JSZ with accounts, streams, consumers, configurations and raft groups.
+
+        C(reduce) turns the raw JSON of one JSZ page into what is kept of it, so that memory stays small.
+        """
+        probed = await self.probe()
+        request = {"accounts": True, "streams": True, "consumer": True, "config": True, "raft": True}
+        limit = self.connection.options.request_timeout
+        pages: dict[str, list[t.Any]] = {}
+        wanted = frozenset(server for server, data in probed.varz.items() if data.get("jetstream"))
+        offset = 0
+
+        def keep(data: Json) -> tuple[int, t.Any]:
+            return int(data.get("total") or 0), reduce(data)
+
+        while wanted:
+            page = await self._page({**request, "limit": ACCOUNTS_PER_PAGE, "offset": offset}, wanted, limit, keep)
+            for server in wanted & page.data.keys():
+                pages.setdefault(server, []).append(page.data[server][1])
+            offset += ACCOUNTS_PER_PAGE
+            wanted = frozenset(server for server in wanted & page.data.keys() if page.data[server][0] > offset)
+        return dataclasses.replace(probed, pages=pages)
+
+    async def _page(self, request: Json, wanted: frozenset[str], limit: float, keep: Reduce) -> Collector:
+        def enough(heads: dict[str, Json]) -> bool:
+            return wanted <= heads.keys()
+
+        return await self.gather("JSZ", request, enough=enough, quiet=limit, limit=limit, reduce=keep)
+
+    async def call(self, subject: str, request: Json | None = None, *, what: str, timeout: float | None = None) -> Json:
+        """One request to the leader of the meta group, such as C(SERVER.REMOVE); its answer's JSON.
+
+        Raises ApiError for an error it answers, and RequestTimeoutError for silence, which proves nothing: what was
+        asked for may be applied now or later. Never ask again; look what became of it.
+        """
+        payload = b"" if request is None else json.dumps(request).encode()
+        message = await self.connection.request(f"$JS.API.{subject}", payload, timeout=timeout)
+        return JetStream.parse(message.data, what)
+
+    async def broadcast(self, subject: str, request: Json, *, expected: int) -> list[Json]:
+        """A request that every server answers for itself; the answers within a second of the last one."""
+        answers: list[Json] = []
+        arrived = asyncio.Event()
+
+        async def take(message: t.Any) -> None:
+            if message.data:
+                answers.append(t.cast("Json", json.loads(message.data)))
+            arrived.set()
+
+        inbox = self.connection.new_inbox()
+        subscription = await self.connection.subscribe(inbox, take)
+        try:
+            await self.connection.publish(f"$JS.API.{subject}", json.dumps(request).encode(), reply=inbox)
+            while len(answers) < expected:
+                arrived.clear()
+                try:
+                    await asyncio.wait_for(arrived.wait(), self._quiet)
+                except asyncio.TimeoutError:
+                    break
+        finally:
+            await self.connection.unsubscribe(subscription)
+        return answers
+
+    async def _explain_silence(self) -> t.NoReturn:
+        user = await JetStream(self.connection).user_info()
+        account = user.get("account")
+        raise NotSystemAccountError(
+            f"No server answers to these credentials{f' of account {account}' if account else ''}: what all servers"
+            " know of the cluster, and changes of its membership, are for the system account only. Use credentials of"
+            " a user of the system account."
+        )
