@@ -60,9 +60,9 @@ def run_module(spec: ArgumentSpec, work: Work, *, connects: bool = True) -> None
     full = CONNECTION.merge(spec) if connects else spec
     module = AnsibleModule(supports_check_mode=True, **full.to_kwargs())
     started = time.monotonic()
+    if connects and nats_connect.NATS_IMPORT_ERROR:
+        fail(module, MissingLibraryError("nats-py is not installed", "nats-py"), {})
     try:
-        if connects and nats_connect.NATS_IMPORT_ERROR:
-            raise MissingLibraryError("nats-py", "nats-py")
         options = make_options(module.params) if connects else None
         outcome = asyncio.run(_interruptible(work(Context(module.params, module.check_mode, options))))
     except Exception as exc:  # the boundary: whatever happened becomes one fail_json
@@ -100,9 +100,10 @@ def finish(module: AnsibleModule, outcome: Outcome, duration: float) -> t.NoRetu
     for warning in outcome.warnings:
         module.warn(warning)
     failure = outcome.failure
-    if failure is None:
-        module.exit_json(**values)
-    fail(module, failure, values)
+    if failure is not None:
+        fail(module, failure, values)
+    module.exit_json(**values)
+    raise AssertionError("exit_json returned")
 
 
 def fail(module: AnsibleModule, failure: Exception, values: dict[str, t.Any]) -> t.NoReturn:
@@ -113,9 +114,13 @@ def fail(module: AnsibleModule, failure: Exception, values: dict[str, t.Any]) ->
     word = getattr(failure, "error", None)
     if word is None:
         # Nothing of ours: a defect or the system's refusal; the traceback goes with it.
-        values.update(error="unexpected", exception="".join(traceback.format_exception(failure)))
+        values.update(
+            error="unexpected",
+            exception="".join(traceback.format_exception(type(failure), failure, failure.__traceback__)),
+        )
         module.fail_json(msg=f"{type(failure).__name__}: {failure}", **values)
     err_code = getattr(failure, "err_code", None)
     if err_code is not None:
         values["err_code"] = err_code
     module.fail_json(msg=str(failure), error=word, **{k: v for k, v in values.items() if k != "error"})
+    raise AssertionError("fail_json returned")

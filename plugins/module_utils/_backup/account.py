@@ -22,7 +22,7 @@ from .directory import Workplace, check_directory_path
 from .errors import BackupError, PathError
 from .results import StreamResult, failed
 from .session import Session
-from .stream import BackupOptions, check_memory, check_target, look, transfer, unchanged
+from .stream import BackupOptions, Source, check_memory, check_target, look, transfer, unchanged
 from .writer import Worker
 
 
@@ -58,9 +58,9 @@ async def backup_stream(
         backup, why = await writer.call(lambda: unchanged(path, source, options))
         if backup is not None:
             return StreamResult(stream, "unchanged", path, backup.manifest, warnings=source.notes)
-        committer = Committer(workplace, publisher)
-        result = await session.run(lambda js: _transfer(js, source, options, workplace, committer, writer, path))
-        return dataclasses.replace(result, reason=why)
+        result = await session.run(lambda js: _transfer(js, source, options, workplace, writer))
+        await Committer(workplace, publisher).commit(os.path.join(workplace.stage, stream), path)
+        return dataclasses.replace(result, path=path, reason=why)
 
 
 def _predict(path: str, stream: str, found: tuple[t.Any, str]) -> StreamResult:
@@ -71,21 +71,12 @@ def _predict(path: str, stream: str, found: tuple[t.Any, str]) -> StreamResult:
 
 
 async def _transfer(
-    js: JetStream,
-    source: t.Any,
-    options: BackupOptions,
-    workplace: Workplace,
-    committer: Committer,
-    writer: Worker,
-    final: str,
+    js: JetStream, source: Source, options: BackupOptions, workplace: Workplace, writer: Worker
 ) -> StreamResult:
-    name = source.info.name
-    stage = os.path.join(workplace.stage, name)
+    stage = os.path.join(workplace.stage, source.info.name)
     shutil.rmtree(stage, ignore_errors=True)  # of the attempt before the connection was lost
-    workplace.make(name)
-    result = await transfer(js, source, options, stage, writer)
-    await committer.commit(stage, final)
-    return dataclasses.replace(result, path=final)
+    workplace.make(source.info.name)
+    return await transfer(js, source, options, stage, writer)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +121,7 @@ class AccountBackup:
         self._options = options
         self._check = check
         self._stop = False
+        self.changed = False
 
     async def run(self) -> tuple[list[StreamResult], list[str]]:
         """Back up every selected stream. Returns their results, by name, and warnings about the whole.
@@ -201,31 +193,38 @@ class AccountBackup:
     async def _one(
         self, info: StreamInfo, slots: asyncio.Semaphore, workplace: Workplace, committer: Committer, writer: Worker
     ) -> StreamResult:
-        path, options = os.path.join(self._path, info.name), self._options_for(info)
-        async with slots:
-            if self._stop:
-                return StreamResult(info.name, "skipped", path, reason="an earlier stream failed and on_error is stop")
-            try:
-                check_memory(self._session.js, info)
-            except BackupError as exc:
-                return StreamResult(info.name, "skipped", path, reason=exc.message)
-            try:
-                check_target(path, info.name, force=options.force)
-                source = await self._session.run(lambda js: look(js, info, self._session.account, options))
-                backup, why = await writer.call(lambda: unchanged(path, source, options))
-                if backup is not None:
-                    return StreamResult(info.name, "unchanged", path, backup.manifest, warnings=source.notes)
-                result = await self._session.run(
-                    lambda js: _transfer(js, source, options, workplace, committer, writer, path)
-                )
-            except NatsError as exc:
-                self._stop = self._options.on_error == "stop" or isinstance(exc, ConnectionLostError)
-                return failed(info.name, path, exc)
-            notes: tuple[str, ...] = ()
-            if options.consumers and not self._options.stream.consumers:
-                retention = info.config.get("retention")
-                notes = (f"stream {info.name} has {retention} retention: its consumers were backed up all the same.",)
-            return dataclasses.replace(result, reason=why, warnings=(*result.warnings, *notes))
+        path = os.path.join(self._path, info.name)
+        try:
+            async with slots:
+                result = await self._stage(info, workplace, writer, path)
+            if result.status != "transferred":
+                return result
+            # Not in a slot: while one batch is brought onto the disk, the next streams are under way.
+            await committer.commit(os.path.join(workplace.stage, info.name), path)
+        except NatsError as exc:
+            self._stop = self._options.on_error == "stop" or isinstance(exc, ConnectionLostError)
+            return failed(info.name, path, exc)
+        return result
+
+    async def _stage(self, info: StreamInfo, workplace: Workplace, writer: Worker, path: str) -> StreamResult:
+        options = self._options_for(info)
+        if self._stop:
+            return StreamResult(info.name, "skipped", path, reason="an earlier stream failed and on_error is stop")
+        try:
+            check_memory(self._session.js, info)
+        except BackupError as exc:
+            return StreamResult(info.name, "skipped", path, reason=exc.message)
+        check_target(path, info.name, force=options.force)
+        source = await self._session.run(lambda js: look(js, info, self._session.account, options))
+        backup, why = await writer.call(lambda: unchanged(path, source, options))
+        if backup is not None:
+            return StreamResult(info.name, "unchanged", path, backup.manifest, warnings=source.notes)
+        result = await self._session.run(lambda js: _transfer(js, source, options, workplace, writer))
+        warnings = result.warnings
+        if options.consumers and not self._options.stream.consumers:
+            retention = info.config.get("retention")
+            warnings += (f"stream {info.name} has {retention} retention: its consumers were backed up all the same.",)
+        return dataclasses.replace(result, path=path, reason=why, warnings=warnings)
 
     def _close(self, listing: Listing[StreamInfo], results: list[StreamResult]) -> list[str]:
         """Write the set's file, and deal with directories of streams that are no more."""
@@ -237,6 +236,7 @@ class AccountBackup:
                 continue
             if self._options.prune:
                 shutil.rmtree(directory)
+                self.changed = True
             else:
                 warnings.append(
                     f"{directory} is the backup of a stream that is no more. An account restore leaves it out; set"
