@@ -27,11 +27,26 @@ _TIMES = ("first_ts", "last_ts")
 # Servers write into it by themselves.
 _VOLATILE = frozenset(("metadata",))
 # What every tool that writes a backup.json knows; later fields may be left out by one older than the server.
-_KNOWN_TO_ALL = frozenset((
-    "name", "description", "subjects", "retention", "max_consumers", "max_msgs", "max_bytes", "max_age",
-    "max_msgs_per_subject", "max_msg_size", "discard", "storage", "num_replicas", "duplicate_window", "mirror",
-    "sources",
-))
+_KNOWN_TO_ALL = frozenset(
+    (
+        "name",
+        "description",
+        "subjects",
+        "retention",
+        "max_consumers",
+        "max_msgs",
+        "max_bytes",
+        "max_age",
+        "max_msgs_per_subject",
+        "max_msg_size",
+        "discard",
+        "storage",
+        "num_replicas",
+        "duplicate_window",
+        "mirror",
+        "sources",
+    )
+)
 _MOST_NAMES = 20
 
 
@@ -158,7 +173,8 @@ def _consumers(report: ArchiveReport, config: dict[str, Any], state: dict[str, A
         # Without any of them, a server that keeps messages for their sake drops all of these on restore.
         fatal = not present and config.get("retention") in ("interest", "workqueue")
         problems.append(Problem("consumers_missing", "state.consumer_count", message, ERROR if fatal else WARNING))
-    elif present > counted and report.format == "V1":
+    elif present > counted and (report.format == "V1" or not counted):
+        # A clustered V2 archive has more than its leader counts; with none counted, another stream's is likelier.
         message = f"backup.json counts {counted} consumers, the archive has {present}"
         problems.append(Problem("consumers_extra", "state.consumer_count", message, WARNING))
     last = max((report.state or state).get("last_seq", 0), state.get("last_seq", 0))

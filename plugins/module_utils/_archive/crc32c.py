@@ -79,7 +79,7 @@ def python_extend(crc: int, data: Buffer) -> int:
     else:
         view = memoryview(data)
         for start in range(0, len(view), _PIECE):
-            piece = view[start:start + _PIECE]
+            piece = view[start : start + _PIECE]
             crc = _piece_update(crc, piece) if len(piece) >= 2048 else _table_update(crc, piece)
     return crc ^ 0xFFFFFFFF
 

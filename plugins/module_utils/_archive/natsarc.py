@@ -63,10 +63,18 @@ def read_numbers(data: Buffer, pos: int) -> tuple[int, int, int, int, int, int]:
 
 def write_entry(name: bytes, time_ns: int, sequence: int, header: bytes, payload: bytes) -> bytes:
     """The bytes of one entry. All arguments empty or zero give the end marker."""
-    return b"".join((
-        write_uvarint(len(name)), write_varint(time_ns), write_uvarint(sequence),
-        write_uvarint(len(header)), write_uvarint(len(payload)), name, header, payload,
-    ))
+    return b"".join(
+        (
+            write_uvarint(len(name)),
+            write_varint(time_ns),
+            write_uvarint(sequence),
+            write_uvarint(len(header)),
+            write_uvarint(len(payload)),
+            name,
+            header,
+            payload,
+        )
+    )
 
 
 class EntryParser:
@@ -108,7 +116,7 @@ class EntryParser:
         entries: list[Entry] = []
         pos = 0
         if not self._started:
-            if joined[:len(MAGIC)] != MAGIC:
+            if joined[: len(MAGIC)] != MAGIC:
                 raise ArchiveError("not_an_archive", "the archive does not begin with NATSARC1", "decoded byte 0")
             self._started, pos = True, len(MAGIC)
         pos = self._parse(joined, pos, entries)
@@ -145,9 +153,13 @@ class EntryParser:
                 self._need = collect_end - pos
                 break
             entry = Entry(
-                data[start:name_end], time_ns, sequence, header_size, payload_size,
+                data[start:name_end],
+                time_ns,
+                sequence,
+                header_size,
+                payload_size,
                 data[name_end:header_end] if with_header else None,
-                data[header_end:header_end + kept] if kept or not payload_size else None,
+                data[header_end : header_end + kept] if kept or not payload_size else None,
                 self.offset + pos,
             )
             entries.append(entry)

@@ -125,7 +125,7 @@ def _state(entry: Entry) -> dict[str, Any]:
 
 
 def _consumer(entry: Entry) -> ArchivedConsumer:
-    name = subject_text(entry.name[len(CONSUMER_PREFIX):])
+    name = subject_text(entry.name[len(CONSUMER_PREFIX) :])
     data, whole = entry.payload or b"", True
     if len(data) < entry.payload_size:
         # The long lists are last, so what was collected can be closed before them.
@@ -152,7 +152,10 @@ def _sequences(pair: dict[str, Any]) -> dict[str, int]:
 
 
 def read_entries(
-    path: str | os.PathLike[str], headers: bool = True, payloads: bool = True, stop: Callable[[], bool] | None = None,
+    path: str | os.PathLike[str],
+    headers: bool = True,
+    payloads: bool = True,
+    stop: Callable[[], bool] | None = None,
 ) -> Iterator[tuple[Entry, EntryOrder]]:
     """Every entry of a V2 file in order, each checked, the end marker last, with the order's state after it.
 
@@ -176,12 +179,20 @@ def read_entries(
 
 
 def walk(
-    path: str | os.PathLike[str], headers: bool = True, payloads: bool = False, stop: Callable[[], bool] | None = None,
+    path: str | os.PathLike[str],
+    headers: bool = True,
+    payloads: bool = False,
+    stop: Callable[[], bool] | None = None,
 ) -> Iterator[Message]:
     """The messages of a V2 file by rising sequence; see read_entries for what is checked and raised."""
     for entry, _order in read_entries(path, headers, payloads, stop):
         if entry.sequence:
             subject = subject_text(entry.name)
             yield Message(
-                entry.sequence, entry.time_ns, subject, entry.header or b"", entry.payload_size, entry.payload,
+                entry.sequence,
+                entry.time_ns,
+                subject,
+                entry.header or b"",
+                entry.payload_size,
+                entry.payload,
             )

@@ -60,8 +60,13 @@ class QuickTar:
     def describe(self, report: ArchiveReport) -> ArchiveReport:
         order = self._order
         return replace(
-            report, format="V1", stream=order.config["name"] if order.config else None, config=order.config,
-            state=order.state, consumers=order.consumers, first_message=order.first_message,
+            report,
+            format="V1",
+            stream=order.config["name"] if order.config else None,
+            config=order.config,
+            state=order.state,
+            consumers=order.consumers,
+            first_message=order.first_message,
             snapshot_time=order.mtime_ns,
         )
 
@@ -106,9 +111,14 @@ class QuickV2:
         order = self._order
         complete = self._walking and self._parser.ended
         return replace(
-            report, format="V2", state=order.state, consumers=tuple(order.consumers),
-            first_message=described(order.first), last_message=described(self._last),
-            complete=complete, messages=order.messages if complete else None,
+            report,
+            format="V2",
+            state=order.state,
+            consumers=tuple(order.consumers),
+            first_message=described(order.first),
+            last_message=described(self._last),
+            complete=complete,
+            messages=order.messages if complete else None,
             snapshot_time=order.state_time or None,
         )
 
@@ -152,4 +162,4 @@ class QuickV2:
         first, state = self._order.first, self._order.state
         if first is None or state is None or not first.sequence <= sequence <= state["last_seq"]:
             return None
-        return Entry(data[pos:pos + name_size], time_ns, sequence, header, payload, None, None, start)
+        return Entry(data[pos : pos + name_size], time_ns, sequence, header, payload, None, None, start)

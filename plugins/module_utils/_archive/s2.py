@@ -109,13 +109,13 @@ class FrameParser:
                 self._skipping -= taken
             elif self._kind < 0:
                 taken = min(_HEADER - len(self._head), end - pos)
-                self._head += view[pos:pos + taken]
+                self._head += view[pos : pos + taken]
                 if len(self._head) == _HEADER:
                     self._start = self.offset + taken - _HEADER
                     self._begin()
             else:
                 taken = min(self._wanted, end - pos)
-                self._pieces.append(view[pos:pos + taken])
+                self._pieces.append(view[pos : pos + taken])
                 self._wanted -= taken
                 if len(self._pieces) % _MOST_PIECES == 0:
                     # A view costs more memory than a few bytes do.
@@ -197,7 +197,7 @@ def _split(pieces: list[memoryview], size: int) -> tuple[bytes, list[memoryview]
         head += piece[:taken]
         if len(head) == size:
             rest = [piece[taken:]] if taken < len(piece) else []
-            return bytes(head), rest + pieces[index + 1:]
+            return bytes(head), rest + pieces[index + 1 :]
     return bytes(head), []
 
 
@@ -212,4 +212,4 @@ def stored_frame(data: Buffer) -> bytes:
 def encode_stored(data: Buffer, block: int = STORED_BLOCK) -> bytes:
     """A whole S2 stream of data in STORED chunks of block bytes: valid everywhere, with no compressor."""
     view = memoryview(data)
-    return S2_IDENTIFIER + b"".join(stored_frame(view[pos:pos + block]) for pos in range(0, len(view), block))
+    return S2_IDENTIFIER + b"".join(stored_frame(view[pos : pos + block]) for pos in range(0, len(view), block))

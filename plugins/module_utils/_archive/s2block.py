@@ -81,7 +81,7 @@ def _decode_tags(src: bytes, pos: int, wanted: int) -> tuple[bytearray, int]:
             pos += 1
             if length > _LONGEST_INLINE_LITERAL:
                 extra = length - _LONGEST_INLINE_LITERAL
-                length = int.from_bytes(src[pos:pos + extra], "little") + 1
+                length = int.from_bytes(src[pos : pos + extra], "little") + 1
                 pos += extra
             stop = pos + length
             out += src[pos:stop]
@@ -96,18 +96,18 @@ def _decode_tags(src: bytes, pos: int, wanted: int) -> tuple[bytearray, int]:
                 offset = near
             elif length > _LONGEST_NEAR:
                 extra = length - _LONGEST_NEAR
-                length = int.from_bytes(src[pos:pos + extra], "little") + _REPEAT_BASE[extra]
+                length = int.from_bytes(src[pos : pos + extra], "little") + _REPEAT_BASE[extra]
                 pos += extra
         else:
             length = _LENGTH[tag]
-            offset = int.from_bytes(src[pos + 1:pos + 5], "little")
+            offset = int.from_bytes(src[pos + 1 : pos + 5], "little")
             pos += 5
         start = done - offset
         if start < 0:
             raise _invalid("a copy from before the start")
         done += length
         if length <= offset:
-            out += out[start:start + length]
+            out += out[start : start + length]
         elif not offset or done > wanted:
             raise _invalid("a copy of nothing, or past the end")
         else:

@@ -66,7 +66,7 @@ class TarWalker:
                 self.offset += end - pos
                 break
             taken = min(self._need - len(self._got), end - pos)
-            self._got += data[pos:pos + taken]
+            self._got += data[pos : pos + taken]
             pos += taken
             self.offset += taken
             if len(self._got) == self._need:
@@ -181,9 +181,9 @@ def _pax_records(data: bytes, place: str) -> dict[str, str]:
     records: dict[str, str] = {}
     pos = 0
     while pos < len(data) and data[pos]:
-        size, space, _rest = data[pos:pos + 8].partition(b" ")
+        size, space, _rest = data[pos : pos + 8].partition(b" ")
         end = pos + int(size) if size.isdigit() else 0
-        record = data[pos + len(size) + 1:end]
+        record = data[pos + len(size) + 1 : end]
         key, equals, value = record.partition(b"=")
         if not space or not equals or record[-1:] != b"\n" or end > len(data):
             raise ArchiveError("tar_header_invalid", "an extended header is damaged", place)

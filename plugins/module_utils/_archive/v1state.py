@@ -54,8 +54,12 @@ def decode_index(data: bytes) -> dict[str, Any]:
     except IndexError:
         raise ValueError("cut off") from None
     return {
-        "messages": messages, "bytes": size, "first_seq": first, "first_ts": format_ns(first_ts),
-        "last_seq": last, "last_ts": format_ns(last_ts),
+        "messages": messages,
+        "bytes": size,
+        "first_seq": first,
+        "first_ts": format_ns(first_ts),
+        "last_seq": last,
+        "last_ts": format_ns(last_ts),
     }
 
 
@@ -93,7 +97,8 @@ def decode_consumer_state(data: bytes, whole: bool = True) -> dict[str, Any] | N
     return {
         "delivered": {"consumer_seq": consumer, "stream_seq": stream},
         "ack_floor": {"consumer_seq": ack_consumer, "stream_seq": ack_stream},
-        "num_ack_pending": pending, "num_redelivered": redelivered,
+        "num_ack_pending": pending,
+        "num_redelivered": redelivered,
     }
 
 
@@ -123,5 +128,5 @@ def decode_first_record(data: bytes) -> dict[str, Any] | None:
         raise ValueError("a message block that does not begin with a message")
     if len(data) < RECORD_HEAD + subject_size or not sequence or not subject_size:
         return None
-    subject = data[RECORD_HEAD:RECORD_HEAD + subject_size].decode("utf-8", "surrogateescape")
+    subject = data[RECORD_HEAD : RECORD_HEAD + subject_size].decode("utf-8", "surrogateescape")
     return {"sequence": sequence, "subject": subject, "time_ns": time_ns}

@@ -118,7 +118,9 @@ def quick_file(path: str | os.PathLike[str], stop: Callable[[], bool] | None = N
 
 
 def settle_end(
-    path: str | os.PathLike[str], report: ArchiveReport, stop: Callable[[], bool] | None = None,
+    path: str | os.PathLike[str],
+    report: ArchiveReport,
+    stop: Callable[[], bool] | None = None,
 ) -> ArchiveReport:
     """The report of path with v2_end_unproven settled, if it has that, by reading every entry; else as it is.
 
