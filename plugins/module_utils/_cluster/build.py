@@ -13,7 +13,8 @@ import typing as t
 
 from .._nats.system import Sample, peer_id
 from .meta import meta_names, meta_of
-from .model import Consumer, Group, Meta, Picture, Replica, Server, Stream
+from .groups import Consumer, Group, Replica, Stream
+from .model import Meta, Picture, Server
 from .views import ConsumerView, GroupView, Json, Page, StreamView
 
 NS = 1e9
@@ -29,12 +30,10 @@ def make_picture(sample: Sample, domain: str = "") -> Picture:
     names = meta_names(sample, pages)
     standalone = meta is None
     ids = {head["id"]: peer for head, peer in ((heads[server], peers[server]) for server in heads)}
-    servers = {
-        peers[server]: _server(sample, server, peers[server], meta, pages[server], ids) for server in heads
-    }
+    servers = {peers[server]: _server(sample, server, peers[server], meta, pages[server], ids) for server in heads}
     for peer in meta.members if meta else ():
         servers.setdefault(peer, Server(peer, names.get(peer, ""), member=True))
-    usable = {server.peer for server in servers.values() if server.alive and server.jetstream and (server.member or standalone)}
+    usable = {one.peer for one in servers.values() if one.alive and one.jetstream and (one.member or standalone)}
     accounts: dict[str, str] = {}
     views: dict[tuple[str, str], dict[str, StreamView]] = {}
     for server, server_pages in pages.items():
@@ -100,7 +99,11 @@ def _server(
         uptime=_seconds(str(varz.get("uptime") or "")),
         streams=page.streams if page else 0,
         consumers=page.consumers if page else 0,
-        routes=frozenset(ids.get(route.get("remote_id") or "") or peer_id(route["remote_name"]) for route in routes if route.get("remote_name")),
+        routes=frozenset(
+            ids.get(route.get("remote_id") or "") or peer_id(route["remote_name"])
+            for route in routes
+            if route.get("remote_name")
+        ),
         pending_requests=int((page.meta.get("pending") if page else 0) or 0),
     )
 
@@ -147,7 +150,8 @@ class _Context:
         others = views[source].others
         replicas = [self._replica(source, None, views, seqs)]
         replicas.extend(self._replica(other.peer, other, views, seqs) for other in others)
-        group = Group(wanted, tuple(sorted(replicas, key=lambda one: (one.name or one.peer))), desired=views[source].desired)
+        ordered = tuple(sorted(replicas, key=lambda one: one.name or one.peer))
+        group = Group(wanted, ordered, desired=views[source].desired)
         claim = claimant or next((peer_id(view.leader) for view in views.values() if view.leader), "")
         leader = claimant if claimant and group.has_quorum else ""
         return dataclasses.replace(group, leader=leader, claim=claim), source

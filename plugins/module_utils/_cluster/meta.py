@@ -11,7 +11,7 @@ import typing as t
 from .._nats.system import Sample, meta_group, peer_id
 from .model import Meta, MetaView
 from .quorum import majority
-from .views import Json, Page
+from .views import Json, Page, known_name
 
 
 def meta_view(peer: str, raftz: Json, page: Page | None) -> MetaView | None:
@@ -101,8 +101,6 @@ def meta_of(sample: Sample, pages: t.Mapping[str, list[Page]], servers: t.Mappin
 
 def meta_names(sample: Sample, pages: t.Mapping[str, list[Page]]) -> dict[str, str]:
     """Every name that any server knows for a peer id."""
-    from .views import known_name
-
     names: dict[str, str] = {}
     for raftz in sample.raftz.values():
         for peer, about in (meta_group(raftz).get("peers") or {}).items():

@@ -9,7 +9,8 @@ from __future__ import annotations
 import typing as t
 
 if t.TYPE_CHECKING:
-    from .model import Group, Meta
+    from .groups import Group
+    from .model import Meta
 
 SURVIVES = "survives"
 LOSES_REDUNDANCY = "loses_redundancy"
