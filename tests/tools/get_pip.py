@@ -24,7 +24,7 @@ def main() -> None:
     names = [word.replace("==", "-") + "-py3-none-any.whl" for word in arguments if word.startswith("pip==")]
     wheel = os.path.join(here, names[0])
     sys.path.insert(0, wheel)
-    sys.argv = [wheel, "install", "--quiet", "--no-index", "--find-links", here, *arguments]
+    sys.argv = [wheel, "install", "--quiet", "--find-links", here, *arguments]
     runpy.run_module("pip", run_name="__main__")
 
 

@@ -23,23 +23,30 @@ from types import SimpleNamespace
 from tools import checkout, pythons
 
 HOME = checkout.CACHE / "home"
-# Pythons that the modules support and ansible-test knows.
-VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
+# The oldest Python that the modules support.
+MINIMUM = (3, 9)
 # About half of the work: run beside all the others.
 HALF = ("compile", "import", "pep8", "validate-modules")
 
 
-def bootstrap_pip() -> None:
-    """Put tools/get_pip.py and the wheel it needs where ansible-test looks before it downloads its own script."""
+def supported_versions() -> tuple[str, ...]:
+    """Return the Pythons that both this ansible-test and the modules support."""
+    from ansible_test._internal.constants import SUPPORTED_PYTHON_VERSIONS
+
+    return tuple(version for version in SUPPORTED_PYTHON_VERSIONS if tuple(map(int, version.split("."))) >= MINIMUM)
+
+
+def bootstrap_pip(versions: tuple[str, ...]) -> None:
+    """Put tools/get_pip.py and the wheels it needs where ansible-test looks before it downloads its own script."""
     from ansible_test._internal.python_requirements import get_venv_packages
 
-    version = get_venv_packages(SimpleNamespace(version=VERSIONS[-1]))["pip"]
     place = HOME / ".ansible" / "test" / "cache"
     place.mkdir(parents=True, exist_ok=True)
-    if not (place / f"pip-{version}-py3-none-any.whl").exists():
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        subprocess.run([*pip, "--only-binary=:all:", f"--dest={place}", f"pip=={version}"], check=True)
-    shutil.copyfile(Path(__file__).with_name("get_pip.py"), place / f"get_pip_{version.replace('.', '_')}.py")
+    for pip_version in {get_venv_packages(SimpleNamespace(version=version))["pip"] for version in versions}:
+        if not (place / f"pip-{pip_version}-py3-none-any.whl").exists():
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            subprocess.run([*pip, "--only-binary=:all:", f"--dest={place}", f"pip=={pip_version}"], check=True)
+        shutil.copyfile(Path(__file__).with_name("get_pip.py"), place / f"get_pip_{pip_version.replace('.', '_')}.py")
 
 
 def configure_pip() -> None:
@@ -116,8 +123,9 @@ def main() -> int:
     """Run the tests in two halves side by side; print what they said, and in the end what ran and what could not."""
     started = time.monotonic()
     chosen = tuple(sys.argv[1:])
-    found = pythons.find(VERSIONS, Path(sys.executable))
-    bootstrap_pip()
+    versions = supported_versions()
+    found = pythons.find(versions, Path(sys.executable))
+    bootstrap_pip(versions)
     configure_pip()
     where = prepare()
     parts = [command(found, chosen, ())] if chosen else [command(found, HALF, ()), command(found, (), HALF)]
@@ -131,7 +139,7 @@ def main() -> int:
     for line in skipped:
         print(f"NOT RUN: {line}")
     summary = f"{ran} sanity tests {'FAILED' if failed else 'passed'}; import and compile on Python {', '.join(found)}"
-    absent = [version for version in VERSIONS if version not in found]
+    absent = [version for version in versions if version not in found]
     if absent:
         summary += f"; NOT CHECKED on {', '.join(absent)}: no such interpreter here"
     print(f"result: {summary} ({time.monotonic() - started:.0f} s)")

@@ -139,6 +139,13 @@ def test_module_utils_are_small() -> None:
     assert {path: length for path, length in lengths.items() if length > 250} == {}
 
 
+def test_package_files_are_empty() -> None:
+    # ansible-core 2.16's sanity tests want it so, and Ansible ships each one to every host.
+    files = sorted(PLUGINS.rglob("__init__.py"))
+    assert len(files) >= 4
+    assert [str(path.relative_to(ROOT)) for path in files if path.stat().st_size] == []
+
+
 def test_action_group_is_every_module_with_connection_options() -> None:
     runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))
     connecting = {path.stem for path in MODULES if "natsops.jetstream.connection" in fragments(path)}
@@ -150,6 +157,14 @@ def test_action_group_is_every_module_with_connection_options() -> None:
 def test_runtime_supports_the_documented_ansible() -> None:
     runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))
     assert runtime["requires_ansible"] == ">=2.16.0"
+
+
+def test_documented_library_is_the_required_one() -> None:
+    required = re.search(r"^nats-py\[nkeys\]>=(\d+\.\d+)", (ROOT / "meta" / "ee-requirements.txt").read_text("utf-8"))
+    documented = re.search(r"- nats-py >= (\d+\.\d+)", (PLUGINS / "doc_fragments" / "connection.py").read_text("utf-8"))
+    assert required is not None
+    assert documented is not None
+    assert documented[1] == required[1]
 
 
 @each_module
