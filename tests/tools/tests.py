@@ -16,8 +16,9 @@ SERVERS = {"unit": ("2.15.2",), "integration": ("2.15.2", "2.14.9", "cli")}
 
 
 def command(kind: str, *words: str) -> list[str]:
-    """Return the pytest command for a kind of tests."""
-    return [sys.executable, "-m", "pytest", f"tests/{kind}", *words]
+    """Return the pytest command for a kind of tests, or for those of them that `words` name by their paths."""
+    named = any(word.startswith(f"tests/{kind}") for word in words)
+    return [sys.executable, "-m", "pytest", *([] if named else [f"tests/{kind}"]), *words]
 
 
 def servers(kind: str, *more: str) -> list[str]:
