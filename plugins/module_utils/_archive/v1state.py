@@ -122,10 +122,10 @@ def decode_first_record(data: bytes) -> dict[str, Any] | None:
         return None
     length, sequence, time_ns, subject_size = _RECORD_HEAD.unpack_from(data)
     length &= ~_HAS_HEADER
-    if sequence & (_ERASED | _TOMBSTONE):
-        return None
     if not RECORD_HEAD + subject_size <= length <= _MOST_RECORD:
         raise ValueError("a message block that does not begin with a message")
+    if sequence & (_ERASED | _TOMBSTONE):
+        return None
     if len(data) < RECORD_HEAD + subject_size or not sequence or not subject_size:
         return None
     subject = data[RECORD_HEAD : RECORD_HEAD + subject_size].decode("utf-8", "surrogateescape")

@@ -36,6 +36,7 @@ class MemberOrder:
         self.first_record: dict[str, Any] | None = None
         self.mtime_ns: int | None = None
         self._rank = -1
+        self._seen: set[str] = set()
         self._block = 0
         self._consumers: dict[str, dict[str, Any]] = {}
         self._current = ""
@@ -82,8 +83,8 @@ class MemberOrder:
 
     def finish(self) -> None:
         """Note what every server writes and this archive lacks."""
-        for name, rank in (("meta.inf", _META), ("meta.sum", _SUM)):
-            if self._rank < rank:
+        for name in ("meta.inf", "meta.sum"):
+            if name not in self._seen:
                 self._problem("tar_member_missing", name, f"{name} is missing")
         for consumer, parts in self._consumers.items():
             for file in _CONSUMER_FILES:
@@ -108,13 +109,15 @@ class MemberOrder:
             self.problems.append(Problem(problem, f"member {name[:200]}", message, severity))
 
     def _rises(self, name: str, rank: int) -> None:
-        if rank == self._rank and rank not in (_MESSAGES, _CONSUMERS):
+        if name in self._seen:
             self._problem("tar_member_duplicate", name, f"{name} is there twice")
         elif rank < self._rank:
             self._problem("tar_member_order", name, f"{name} comes too late")
         elif rank > self._rank + 1 and self._rank < _SUM:
             self._problem("tar_member_order", name, f"{name} comes before the stream's meta.inf and meta.sum")
         self._rank = max(rank, self._rank)
+        if rank in (_META, _SUM, _INDEX):
+            self._seen.add(name)
 
     def _meta(self, member: Member) -> None:
         try:

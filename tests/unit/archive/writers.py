@@ -105,10 +105,10 @@ def consumer_entry(name, **changes):
     return natsarc.write_entry(b"consumers/" + name.encode(), TIME, 0, b"", json.dumps({**content, **changes}).encode())
 
 
-def v2_state(messages, consumers=0, **changes):
-    sequences = [message[0] for message in messages]
+def v2_state(stored, consumers=0, **changes):
+    sequences = [message[0] for message in stored]
     state = {
-        "messages": len(messages), "bytes": 1, "first_seq": sequences[0] if sequences else 0,
+        "messages": len(stored), "bytes": 1, "first_seq": sequences[0] if sequences else 0,
         "first_ts": "0001-01-01T00:00:00Z", "last_seq": sequences[-1] if sequences else 0,
         "last_ts": "0001-01-01T00:00:00Z", "consumer_count": consumers,
     }
