@@ -61,7 +61,7 @@ def test_large_data_equals_its_parts(size):
     data = os.urandom(size)
     parts = 0
     for start in range(0, size, 1500):  # short enough for the table
-        parts = crc32c.python_extend(parts, data[start:start + 1500])
+        parts = crc32c.python_extend(parts, data[start : start + 1500])
     assert crc32c.python_extend(0, data) == parts == crc32c.python_extend(0, memoryview(data))
 
 

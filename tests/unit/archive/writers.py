@@ -20,8 +20,8 @@ def literal(data, rng):
     """data as literals, each in a randomly chosen form of the length."""
     out = bytearray()
     while data:
-        part = data[:rng.choice((1, 7, 60, 61, 256, 300, 70_000))]
-        data = data[len(part):]
+        part = data[: rng.choice((1, 7, 60, 61, 256, 300, 70_000))]
+        data = data[len(part) :]
         size = len(part) - 1
         least = 0 if size < 60 else 1 if size < 1 << 8 else 2 if size < 1 << 16 else 3
         form = rng.randint(least, 4)
@@ -67,7 +67,7 @@ def compress(data, seed=0):
     seen: dict[bytes, int] = {}
     start = pos = last = 0
     while pos < len(data):
-        key = data[pos:pos + 4]
+        key = data[pos : pos + 4]
         before = seen.get(key)
         if len(key) == 4:
             seen[key] = pos
@@ -96,7 +96,7 @@ def compressed_frame(data, seed=0):
 
 
 def compressed_stream(data, block=1 << 16):
-    return s2.S2_IDENTIFIER + b"".join(compressed_frame(data[pos:pos + block]) for pos in range(0, len(data), block))
+    return s2.S2_IDENTIFIER + b"".join(compressed_frame(data[pos : pos + block]) for pos in range(0, len(data), block))
 
 
 def consumer_entry(name, **changes):
@@ -108,9 +108,13 @@ def consumer_entry(name, **changes):
 def v2_state(stored, consumers=0, **changes):
     sequences = [message[0] for message in stored]
     state = {
-        "messages": len(stored), "bytes": 1, "first_seq": sequences[0] if sequences else 0,
-        "first_ts": "0001-01-01T00:00:00Z", "last_seq": sequences[-1] if sequences else 0,
-        "last_ts": "0001-01-01T00:00:00Z", "consumer_count": consumers,
+        "messages": len(stored),
+        "bytes": 1,
+        "first_seq": sequences[0] if sequences else 0,
+        "first_ts": "0001-01-01T00:00:00Z",
+        "last_seq": sequences[-1] if sequences else 0,
+        "last_ts": "0001-01-01T00:00:00Z",
+        "consumer_count": consumers,
     }
     return {**state, **changes}
 
@@ -118,34 +122,47 @@ def v2_state(stored, consumers=0, **changes):
 def v2_raw(messages=(), consumers=(), state=None, end=True):
     """The decoded bytes of a V2 archive. messages: (sequence, subject, header, payload)."""
     state = state or v2_state(messages, len(consumers))
-    return b"".join((
-        natsarc.MAGIC,
-        natsarc.write_entry(b"state.json", TIME, 0, b"", json.dumps(state).encode()),
-        *(consumer_entry(name) for name in consumers),
-        *(natsarc.write_entry(subject.encode(), TIME + sequence, sequence, header, payload)
-          for sequence, subject, header, payload in messages),
-        natsarc.write_entry(b"", 0, 0, b"", b"") if end else b"",
-    ))
+    return b"".join(
+        (
+            natsarc.MAGIC,
+            natsarc.write_entry(b"state.json", TIME, 0, b"", json.dumps(state).encode()),
+            *(consumer_entry(name) for name in consumers),
+            *(
+                natsarc.write_entry(subject.encode(), TIME + sequence, sequence, header, payload)
+                for sequence, subject, header, payload in messages
+            ),
+            natsarc.write_entry(b"", 0, 0, b"", b"") if end else b"",
+        )
+    )
 
 
 def v1_index(messages=2, size=80, first=1, last=2, version=3):
     numbers = (messages, size, first, TIME, last, TIME + 1)
     signed = (False, False, False, True, False, True)
-    encoded = (varint.write_varint(number) if sign else varint.write_uvarint(number)
-               for number, sign in zip(numbers, signed, strict=True))
+    encoded = (
+        varint.write_varint(number) if sign else varint.write_uvarint(number)
+        for number, sign in zip(numbers, signed, strict=True)
+    )
     return bytes((11, version)) + b"".join(encoded) + bytes(24)
 
 
 def v1_members(name="ORDERS", consumers=("c1",), blocks=1):
     """The members of a V1 archive as a server orders them: a list of (name, content)."""
-    members = [("meta.inf", json.dumps({"Created": "2026-01-01T00:00:00Z", "name": name, "subjects": ["o.>"]}).encode())]
+    members = [
+        ("meta.inf", json.dumps({"Created": "2026-01-01T00:00:00Z", "name": name, "subjects": ["o.>"]}).encode())
+    ]
     members += [("meta.sum", b"0" * 16)]
-    record = (60).to_bytes(4, "little") + (1).to_bytes(8, "little") + TIME.to_bytes(8, "little") + b"\x03\x00o.1" + bytes(35)
+    record = (
+        (60).to_bytes(4, "little") + (1).to_bytes(8, "little") + TIME.to_bytes(8, "little") + b"\x03\x00o.1" + bytes(35)
+    )
     members += [(f"msgs/{number}.blk", record * 30) for number in range(1, blocks + 1)]
     members += [("msgs/index.db", v1_index())]
     for consumer in consumers:
         members += [(f"obs/{consumer}/meta.inf", json.dumps({"Name": consumer, "name": consumer}).encode())]
-        members += [(f"obs/{consumer}/meta.sum", b"0" * 16), (f"obs/{consumer}/o.dat", bytes((22, 2, 1, 1, 2, 2, 0, 0)))]
+        members += [
+            (f"obs/{consumer}/meta.sum", b"0" * 16),
+            (f"obs/{consumer}/o.dat", bytes((22, 2, 1, 1, 2, 2, 0, 0))),
+        ]
     return members
 
 
