@@ -156,17 +156,22 @@ def _failure(results: t.Sequence[StreamResult]) -> BackupError | None:
 
 async def backup_info(context: Context) -> Outcome:
     """The work of jetstream_backup_info."""
-    path = os.path.realpath(context.params["path"])
     level = context.params["verify"]
-    if not os.path.isdir(path):
-        raise PathError(
-            f"path {path} is not a directory. Give the backup of a stream or of an account.", error="path_not_found"
-        )
-    places = [path] if looks_like_backup(path) else sorted(_below(path))
+    path, places = _places(context.params["path"])
     loop = asyncio.get_running_loop()
     backups = [await loop.run_in_executor(None, inspect, place, level) for place in places]
     listed = [describe(backup) for backup in backups]
     return Outcome(False, {"path": path, "valid": all(b.valid for b in backups), "backups": listed})
+
+
+def _places(given: str) -> tuple[str, list[str]]:
+    """The directory without symbolic links, and those of the streams in it."""
+    path = os.path.realpath(given)
+    if not os.path.isdir(path):
+        raise PathError(
+            f"path {path} is not a directory. Give the backup of a stream or of an account.", error="path_not_found"
+        )
+    return path, [path] if looks_like_backup(path) else sorted(_below(path))
 
 
 def _below(path: str) -> t.Iterator[str]:

@@ -44,7 +44,7 @@ def config_differences(wanted: Json, found: Json) -> list[str]:
     ]
 
 
-def _lasting(config: Json) -> bool:
+def lasting(config: Json) -> bool:
     """Whether a consumer holds a position worth keeping: not one of those a client makes for itself and drops."""
     return bool(config.get("durable_name")) or config.get("ack_policy", "none") != "none"
 
@@ -61,7 +61,7 @@ def _positions(consumers: t.Iterable[ConsumerInfo | ConsumerRecord]) -> list[t.A
             c.num_redelivered,
         )
         for c in sorted(consumers, key=lambda c: c.name)
-        if _lasting(c.config)
+        if lasting(c.config)
     ]
 
 

@@ -35,6 +35,33 @@ class StreamResult:
         return self.status in ("transferred", "would_transfer")
 
 
+@dataclasses.dataclass(frozen=True)
+class RestoreResult:
+    """What became of one stream.
+
+    C(status): C(created), C(replaced), C(finished), C(unchanged), C(skipped), C(failed); in check mode C(would_create),
+    C(would_replace), C(would_finish). C(before) and C(after) are configurations, for the diff.
+    """
+
+    stream: str
+    status: str
+    path: str
+    reason: str = ""
+    state: Json = dataclasses.field(default_factory=dict)
+    consumers: int = 0
+    consumers_created: tuple[str, ...] = ()
+    would_lose: Json | None = None
+    before: Json = dataclasses.field(default_factory=dict)
+    after: Json = dataclasses.field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    failure: Exception | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the stream was, or in check mode would be, created or changed."""
+        return self.status.startswith("would_") or self.status in ("created", "replaced", "finished")
+
+
 def failed(stream: str, path: str, failure: Exception) -> StreamResult:
     """The result of a stream that could not be backed up."""
     return StreamResult(stream, "failed", path, reason=str(failure), failure=failure)
@@ -80,3 +107,28 @@ def manifest_json(manifest: Manifest) -> Json:
 def all_warnings(results: t.Iterable[StreamResult]) -> tuple[str, ...]:
     """The warnings of all results, in order."""
     return tuple(warning for result in results for warning in result.warnings)
+
+
+def restore_json(result: RestoreResult) -> Json:
+    """A restored stream's result as modules return it."""
+    answer: Json = {
+        "stream": result.stream,
+        "status": result.status,
+        "path": result.path,
+        "messages": int(result.state.get("messages") or 0),
+        "first_seq": int(result.state.get("first_seq") or 0),
+        "last_seq": int(result.state.get("last_seq") or 0),
+        "consumers": result.consumers,
+        "consumers_created": list(result.consumers_created),
+    }
+    if result.reason:
+        answer["reason"] = result.reason
+    if result.would_lose is not None:
+        answer["lost"] = result.would_lose
+    if result.warnings:
+        answer["warnings"] = list(result.warnings)
+    differences = getattr(result.failure, "values", {}).get("differences")
+    if differences:
+        answer["differences"] = differences
+    answer.update(failure_json(result.failure))
+    return answer

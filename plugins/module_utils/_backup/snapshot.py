@@ -181,8 +181,8 @@ class Receiver:
             if index != str(self._chunks):
                 self._fail(
                     SnapshotError(
-                        f"stream {self._stream}: chunk {self._chunks} of the snapshot was lost (chunk {index} came instead)."
-                        " Run again.",
+                        f"stream {self._stream}: chunk {self._chunks} of the snapshot was lost (chunk {index} came"
+                        " instead). Run again.",
                         error="chunks_lost",
                     )
                 )

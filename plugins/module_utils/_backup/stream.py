@@ -51,8 +51,8 @@ async def look(js: JetStream, info: StreamInfo, account: str, options: BackupOpt
     if not options.consumers:
         if retention != "limits":
             raise BackupError(
-                f"stream {info.name} has {retention} retention: without its consumers a restore would drop its messages."
-                " Back it up with consumers.",
+                f"stream {info.name} has {retention} retention: without its consumers a restore would drop its"
+                " messages. Back it up with consumers.",
                 error="consumers_required",
             )
         return Source(info, None, account)
@@ -86,8 +86,9 @@ def check_target(path: str, stream: str, *, force: bool) -> None:
     foreign = sorted(set(entries) - STREAM_FILES)
     if not looks_like_backup(path) or foreign:
         raise PathError(
-            f"path {path} is not empty and is not just the backup of a stream: it holds {', '.join((foreign or entries)[:3])}."
-            " Give an empty directory or one that holds a backup of this stream.",
+            f"path {path} is not empty and is not just the backup of a stream: it holds"
+            f" {', '.join((foreign or entries)[:3])}. Give an empty directory or one that holds a backup of this"
+            " stream.",
             error="path_not_backup",
         )
     found = inspect(path, "none").stream
@@ -166,8 +167,8 @@ def _finish(
     if errors or report.format is None:
         text = "; ".join(f"{problem.id} ({problem.place}): {problem.message}" for problem in errors) or "unknown format"
         raise VerificationError(
-            f"stream {name}: what the server sent is not a whole backup: {text}. The earlier backup, if any, is untouched."
-            " See the server's log, then run again.",
+            f"stream {name}: what the server sent is not a whole backup: {text}. The earlier backup, if any, is"
+            " untouched. See the server's log, then run again.",
             values={"problems": problems_json(problems)},
         )
     target = DATA_V2 if report.format == "V2" else DATA_V1
@@ -177,8 +178,9 @@ def _finish(
     left_out = [record.name for record in records if not record.in_archive]
     if left_out:
         warnings.append(
-            f"stream {name}: the server left {len(left_out)} consumer(s) out of the snapshot ({', '.join(left_out[:5])});"
-            " their configuration and positions are in the manifest, and a restore makes them from there."
+            f"stream {name}: the server left {len(left_out)} consumer(s) out of the snapshot"
+            f" ({', '.join(left_out[:5])}); their configuration and positions are in the manifest, and a restore"
+            " makes them from there."
         )
     info = js.connection.info
     manifest = Manifest(

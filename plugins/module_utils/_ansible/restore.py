@@ -1,0 +1,189 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Restore modules: from parameters to the backup ring, and from its results to what a module returns."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import typing as t
+
+from .._backup.account_restore import AccountRestore, AccountRestoreOptions
+from .._backup.directory import normal_path
+from .._backup.errors import PathError, RestoreError
+from .._backup.inspect import Backup, inspect
+from .._backup.plan import RestoreOptions
+from .._backup.restore import look_at_target, restore_stream
+from .._backup.results import RestoreResult, restore_json
+from .._backup.sender import Upload
+from .._backup.session import Session
+from .._nats.api import JetStream, check_stream_name
+from .._nats.errors import OptionsError
+from .argspec import ArgumentSpec
+from .backup import positive
+from .module import Context, Outcome
+
+_RESTORE: dict[str, t.Any] = {
+    "path": {"type": "path", "required": True},
+    "on_conflict": {"type": "str", "choices": ["fail", "skip", "replace"], "default": "fail"},
+    "config": {"type": "dict", "default": {}},
+    "replicas": {"type": "int"},
+    "placement": {
+        "type": "dict",
+        "options": {"cluster": {"type": "str"}, "tags": {"type": "list", "elements": "str"}},
+    },
+    "storage": {"type": "str", "choices": ["file", "memory"]},
+    "drop_unsupported": {"type": "bool", "default": False},
+    "verify": {"type": "str", "choices": ["quick"], "default": "quick"},
+    "in_flight": {"type": "int", "default": 64},
+    "chunk_size": {"type": "int", "default": 131072},
+    "stall_timeout": {"type": "float", "default": 30.0},
+    "timeout": {"type": "float", "default": 3600.0},
+    "settle_timeout": {"type": "float", "default": 60.0},
+}
+STREAM_RESTORE = ArgumentSpec({"stream": {"type": "str", "aliases": ["name"]}, **_RESTORE})
+ACCOUNT_RESTORE = ArgumentSpec(
+    {
+        "streams": {"type": "list", "elements": "str", "default": ["*"]},
+        "exclude": {"type": "list", "elements": "str", "default": []},
+        "parallel": {"type": "str", "default": "auto"},
+        "on_error": {"type": "str", "choices": ["continue", "stop"], "default": "continue"},
+        "stale": {"type": "bool", "default": False},
+        **_RESTORE,
+    }
+)
+_FIXED = ("name", "num_replicas", "placement", "storage")
+
+
+def restore_options(params: t.Mapping[str, t.Any]) -> RestoreOptions:
+    """The options of one stream's restore. Raises OptionsError."""
+    positive(params, "in_flight", "chunk_size", "stall_timeout", "timeout")
+    if params["settle_timeout"] < 0:
+        raise OptionsError(f"settle_timeout must be 0 or more, not {params['settle_timeout']}.")
+    if not 1024 <= params["chunk_size"] <= 1 << 20:
+        raise OptionsError(f"chunk_size {params['chunk_size']} is not between 1024 and 1048576 bytes.")
+    if not 1 <= params["in_flight"] <= 1024:
+        raise OptionsError(f"in_flight {params['in_flight']} is not between 1 and 1024.")
+    for name in _FIXED:
+        if name in params["config"]:
+            option = {"num_replicas": "replicas", "name": "stream"}.get(name, name)
+            raise OptionsError(f"config must not set {name}: use the option {option}.")
+    placement = params["placement"]
+    if placement is not None:
+        placement = {key: value for key, value in placement.items() if value}
+    return RestoreOptions(
+        stream=params.get("stream") or "",
+        on_conflict=params["on_conflict"],
+        config=params["config"],
+        replicas=params["replicas"],
+        placement=placement,
+        storage=params["storage"],
+        verify=params["verify"],
+        drop_unsupported=params["drop_unsupported"],
+        settle_timeout=params["settle_timeout"],
+        upload=Upload(
+            chunk_size=params["chunk_size"],
+            in_flight=params["in_flight"],
+            stall_timeout=params["stall_timeout"],
+            timeout=params["timeout"],
+        ),
+    )
+
+
+def _check_chunk(session: Session, params: t.Mapping[str, t.Any]) -> None:
+    most = session.js.connection.max_payload
+    if params["chunk_size"] > most:
+        raise OptionsError(
+            f"chunk_size {params['chunk_size']} is larger than the server's max_payload of {most} bytes. Choose a"
+            " smaller one.",
+            error="chunk_too_large",
+        )
+
+
+def _diff(results: t.Sequence[RestoreResult]) -> list[dict[str, t.Any]]:
+    return [
+        {"before_header": r.stream, "after_header": r.stream, "before": r.before, "after": r.after}
+        for r in results
+        if r.changed
+    ]
+
+
+async def stream_restore(context: Context) -> Outcome:
+    """The work of jetstream_stream_restore."""
+    params = context.params
+    options = restore_options(params)
+    if options.stream:
+        check_stream_name(options.stream)
+    path = normal_path(params["path"])
+    backup = await asyncio.get_running_loop().run_in_executor(None, _open, path, options)
+    async with Session(context.connection) as session:
+        _check_chunk(session, params)
+        result = await session.run(lambda js: _restore(js, backup, options, context.check_mode))
+    values = restore_json(result)
+    values.pop("warnings", None)
+    return Outcome(result.changed, values, diff=_diff([result]), warnings=result.warnings)
+
+
+async def _restore(js: JetStream, backup: Backup, options: RestoreOptions, check: bool) -> RestoreResult:
+    return await restore_stream(js, backup, options, await look_at_target(js), check=check)
+
+
+def _open(path: str, options: RestoreOptions) -> Backup:
+    if not os.path.isdir(path):
+        raise PathError(f"path {path} is not a directory. Give the backup of a stream.", error="path_not_found")
+    backup = inspect(path, options.verify)
+    backup.require_valid()
+    return backup
+
+
+async def account_restore(context: Context) -> Outcome:
+    """The work of jetstream_account_restore."""
+    params = context.params
+    parallel = params["parallel"]
+    if parallel != "auto" and not (parallel.isdigit() and int(parallel) > 0):
+        raise OptionsError(f"parallel must be auto or a number more than 0, not {parallel!r}.")
+    options = AccountRestoreOptions(
+        streams=tuple(params["streams"]),
+        exclude=tuple(params["exclude"]),
+        parallel=0 if parallel == "auto" else int(parallel),
+        on_error=params["on_error"],
+        stale=params["stale"],
+        stream=restore_options(params),
+    )
+    path = normal_path(params["path"])
+    async with Session(context.connection) as session:
+        _check_chunk(session, params)
+        results = await AccountRestore(session, path, options, check=context.check_mode).run()
+        account = session.account
+    statuses = [
+        result.status.replace("would_create", "created").replace("would_replace", "replaced") for result in results
+    ]
+    statuses = [status.replace("would_finish", "finished") for status in statuses]
+    names = ("created", "replaced", "finished", "unchanged", "skipped", "failed")
+    return Outcome(
+        changed=any(result.changed for result in results),
+        values={
+            "path": path,
+            "account": account,
+            "streams": [restore_json(result) for result in results],
+            "summary": {name: statuses.count(name) for name in names},
+        },
+        diff=_diff(results),
+        warnings=tuple(warning for result in results for warning in result.warnings),
+        failure=_failure(results),
+    )
+
+
+def _failure(results: t.Sequence[RestoreResult]) -> RestoreError | None:
+    bad = [result for result in results if result.status == "failed"]
+    if not bad:
+        return None
+    words = {getattr(result.failure, "error", "unexpected") for result in bad}
+    text = " ".join(result.reason for result in bad[:5])
+    more = f" (and {len(bad) - 5} more, see streams)" if len(bad) > 5 else ""
+    return RestoreError(
+        f"{len(bad)} of {len(results)} streams could not be restored; the others are done. {text}{more}",
+        error=words.pop() if len(words) == 1 else "restore_incomplete",
+    )

@@ -1,0 +1,191 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Restoring the streams of an account: origins before those that copy from them, each with its own result."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import typing as t
+
+from .._archive.errors import ArchiveError
+from .._nats.errors import ConnectionLostError, NatsError, OptionsError
+from .account import selected
+from .errors import InvalidBackupError, PathError
+from .inspect import Backup, inspect, looks_like_backup
+from .plan import RestoreOptions
+from .restore import look_at_target, restore_stream
+from .results import RestoreResult
+from .session import Session
+from .setfile import SetFile, load
+from .sources import origins
+
+
+@dataclasses.dataclass(frozen=True)
+class AccountRestoreOptions:
+    """Which streams, and how many at once; C(parallel) 0 is as many as the servers are known to take."""
+
+    streams: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    parallel: int = 0
+    on_error: str = "continue"
+    stale: bool = False
+    stream: RestoreOptions = dataclasses.field(default_factory=RestoreOptions)
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A stream's directory in the backup of an account; C(config) is that of its backup.json, empty if unreadable."""
+
+    name: str
+    path: str
+    config: t.Mapping[str, t.Any]
+
+
+def order(members: t.Sequence[Member]) -> list[list[Member]]:
+    """Members in levels, each of which copies only from earlier ones; a circle is broken at its most wanted member."""
+    left = {member.name: member for member in members}
+    needs = {m.name: {o for o in origins(dict(m.config)) if o in left and o != m.name} for m in members}
+    levels = []
+    while left:
+        ready = [name for name in left if not needs[name] & left.keys()]
+        if not ready:
+            # A circle of sources: start with what most of the others wait for.
+            waited = {name: sum(name in needs[other] for other in left) for name in left}
+            ready = [max(sorted(left), key=lambda name: waited[name])]
+        levels.append([left.pop(name) for name in sorted(ready)])
+    return levels
+
+
+class AccountRestore:
+    """One run over the backup of an account. Use L(run) once."""
+
+    def __init__(self, session: Session, path: str, options: AccountRestoreOptions, *, check: bool) -> None:
+        self._session = session
+        self._path = path
+        self._options = options
+        self._check = check
+        self._stop = False
+
+    async def run(self) -> list[RestoreResult]:
+        """Restore every selected stream; returns their results by name.
+
+        Raises what concerns the whole run; the failure of a stream is in its result.
+        """
+        members, results = self._find()
+        target = await look_at_target(self._session.js)
+        slots = asyncio.Semaphore(self._parallel())
+        for level in order(members):
+            jobs = [self._one(member, target, slots) for member in level]
+            results += await asyncio.gather(*jobs)
+        return sorted(results, key=lambda result: result.stream)
+
+    def _parallel(self) -> int:
+        js = self._session.js
+        most = js.line.parallel_restores(js.clustered)
+        return min(self._options.parallel or most, most)
+
+    def _find(self) -> tuple[list[Member], list[RestoreResult]]:
+        """The directories to restore, and results for those that are left out."""
+        path = self._path
+        if not os.path.isdir(path):
+            raise PathError(f"path {path} is not a directory. Give the backup of an account.", error="path_not_found")
+        if looks_like_backup(path):
+            raise PathError(
+                f"path {path} is the backup of one stream, not of an account. Use jetstream_stream_restore, or give the"
+                " directory above it.",
+                error="path_not_backup",
+            )
+        described = load(path)
+        members, results = [], []
+        for name in sorted(os.listdir(path)):
+            directory = os.path.join(path, name)
+            if name.startswith(".") or not os.path.isdir(directory):
+                continue
+            if not selected(name, self._options.streams, self._options.exclude):
+                continue
+            reason = self._why_not(name, directory, described)
+            if reason:
+                results.append(
+                    RestoreResult(name, "skipped", directory, reason=reason, warnings=(f"{name}: {reason}",))
+                )
+            else:
+                members.append(Member(name, directory, inspect(directory, "none").config))
+        results += self._absent({m.name for m in members} | {r.stream for r in results}, described)
+        if not members and not results:
+            raise PathError(f"There is no backup of a selected stream in {path}.", error="path_not_backup")
+        return members, results
+
+    def _absent(self, found: set[str], described: SetFile | None) -> list[RestoreResult]:
+        """Streams that ought to be there, by name or by the set's file, and are not."""
+        for name in self._options.streams:
+            if (
+                not any(c in name for c in "*?[")
+                and name not in found
+                and (not described or name not in described.streams)
+            ):
+                raise OptionsError(f"There is no backup of a stream {name} in {self._path}.", error="stream_not_found")
+        results = []
+        for name, member in (described.streams if described else {}).items():
+            if name in found or not selected(name, self._options.streams, self._options.exclude):
+                continue
+            directory = os.path.join(self._path, name)
+            if member.status == "current":
+                failure = InvalidBackupError(
+                    f"stream {name}: the backup {directory} is gone, although the set's file lists it. Use another"
+                    " backup."
+                )
+                results.append(RestoreResult(name, "failed", directory, reason=failure.message, failure=failure))
+            else:
+                reason = f"it was not backed up: {member.reason or member.status}"
+                results.append(
+                    RestoreResult(name, "skipped", directory, reason=reason, warnings=(f"{name}: {reason}",))
+                )
+        return results
+
+    def _why_not(self, name: str, directory: str, described: SetFile | None) -> str:
+        """Why a directory is left out, or nothing."""
+        if not os.listdir(directory):
+            return "the directory is empty, as the nats command line leaves it for a stream in memory"
+        if described is None or self._options.stale:
+            return ""
+        member = described.streams.get(name)
+        if member is None:
+            return (
+                "it does not belong to the backup any more: when the account was last backed up"
+                f" ({described.finished}), the stream had been deleted. Set stale to restore it all the same"
+            )
+        if member.status != "current":
+            return (
+                f"the directory holds an older backup: the last one ({described.finished}) ended with"
+                f" {member.reason or member.status!r}. Set stale to restore it all the same"
+            )
+        return ""
+
+    async def _one(self, member: Member, target: t.Any, slots: asyncio.Semaphore) -> RestoreResult:
+        async with slots:
+            if self._stop:
+                reason = "an earlier stream failed and on_error is stop"
+                return RestoreResult(member.name, "skipped", member.path, reason=reason)
+            try:
+                backup = await self._inspect(member)
+                return await self._session.run(
+                    lambda js: restore_stream(js, backup, self._options.stream, target, check=self._check)
+                )
+            except (NatsError, ArchiveError) as exc:
+                self._stop = self._options.on_error == "stop" or isinstance(exc, ConnectionLostError)
+                return RestoreResult(member.name, "failed", member.path, reason=str(exc), failure=exc)
+
+    async def _inspect(self, member: Member) -> Backup:
+        level = self._options.stream.verify
+        backup = await asyncio.get_running_loop().run_in_executor(None, inspect, member.path, level)
+        backup.require_valid()
+        if backup.stream != member.name:
+            raise InvalidBackupError(
+                f"The directory {member.path} holds a backup of the stream {backup.stream}. Give it that name, or"
+                " restore it with jetstream_stream_restore."
+            )
+        return backup
