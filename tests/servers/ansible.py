@@ -110,14 +110,13 @@ def play(
     `defaults` are module_defaults of the action group, `words` go on the command line (`--check`, `-vvvv`).
     """
     with tempfile.TemporaryDirectory() as directory:
-        steps: list[dict[str, Any]] = []
-        for index, task in enumerate(tasks):
-            out = f"{directory}/result-{index}.json"
-            steps.append({**task, "register": f"result_{index}", "ignore_errors": True})
-            content = "{{ result_%d | to_json }}" % index
-            steps.append(
-                {"ansible.builtin.copy": {"dest": out, "content": content}, "check_mode": False, "diff": False}
-            )
+        out = Path(directory) / "results.json"
+        steps = [{**task, "register": f"result_{index}", "ignore_errors": True} for index, task in enumerate(tasks)]
+        names = ", ".join(f"result_{index}" for index in range(len(tasks)))
+        content = "{{ [" + names + "] | to_json }}"
+        steps.append(
+            {"ansible.builtin.copy": {"dest": str(out), "content": content}, "check_mode": False, "diff": False}
+        )
         playbook = [
             {
                 "hosts": "localhost",
@@ -142,10 +141,7 @@ def play(
         done = subprocess.run(
             command, capture_output=True, text=True, env=_environment(settings), timeout=timeout, check=False
         )
-        results = []
-        for index in range(len(tasks)):
-            result = Path(directory) / f"result-{index}.json"
-            if not result.exists():
-                raise AssertionError(f"task {index} has no result:\n{done.stdout}\n{done.stderr}")
-            results.append(json.loads(result.read_text()))
+        if not out.exists():
+            raise AssertionError(f"the playbook did not come to its end:\n{done.stdout}\n{done.stderr}")
+        results = json.loads(out.read_text())
         return Played(done.returncode, done.stdout + done.stderr, results)
