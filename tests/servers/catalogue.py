@@ -483,8 +483,10 @@ async def described(make: Maker) -> None:
 @sample()
 async def unacked(make: Maker) -> None:
     """Does not acknowledge what is published."""
-    await make.create(no_ack=True)
-    for number in range(10):
+    await make.create()
+    await make.fill(1)
+    await make.update(no_ack=True)
+    for number in range(9):
         await make.client.publish(f"{make.root}.x", str(number).encode())
     await make.wait_messages(10)
 
@@ -540,19 +542,20 @@ async def scheduled(make: Maker) -> None:
 async def atomic(make: Maker) -> None:
     """A batch that was published as one."""
     await make.create(allow_atomic=True)
+    await make.fill(2)
     for number in range(1, 6):
         pairs = [("Nats-Batch-Id", "batch-1"), ("Nats-Batch-Sequence", str(number))]
         if number < 5:
             await make.client.publish(f"{make.root}.x", str(number).encode(), headers=dict(pairs))
         else:
             await make.publish([(f"{make.root}.x", b"5", [*pairs, ("Nats-Batch-Commit", "1")])])
-    await make.wait_messages(5)
+    await make.wait_messages(7)
 
 
 @sample(since=(2, 12))
 async def persist_async(make: Maker) -> None:
     """Written to disk asynchronously."""
-    await make.create(persist_mode="async")
+    await make.create(persist_mode="async", num_replicas=1)
     await make.fill(20)
 
 

@@ -15,18 +15,19 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import subprocess
 import tempfile
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-import nats
 import nats.aio.client
 import nats.errors
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from .binaries import nats_cli
 from .server import Endpoint
@@ -54,25 +55,29 @@ class Message:
     sha256: str
 
 
-class RawHeaders(dict[str, str]):
-    """Headers as nats-py parses them, with the bytes they came from."""
-
-    raw: bytes = b""
-
-
 class RawClient(nats.aio.client.Client):
-    """nats-py's client that keeps the raw header block of each message, and sends one as it is given."""
+    """nats-py's client that hands over messages with their raw header block, and sends such a block as it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taps: dict[int, Callable[[str, str, bytes, bytes], None]] = {}
+
+    def tap(self, subscription: Subscription, take: Callable[[str, str, bytes, bytes], None]) -> None:
+        """Give what arrives on `subscription` to `take` (subject, reply, header block, data) and to nothing else."""
+        self.taps[subscription._id] = take
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        take = self.taps.get(sid)
+        if take:
+            take(subject.decode(), reply.decode(), bytes(headers or b""), bytes(data))
+        else:
+            await super()._process_msg(sid, subject, reply, data, headers)
 
     async def publish_block(self, subject: str, reply: str, block: bytes, data: bytes) -> None:
         """Publish with a ready header block (`NATS/1.0` to the empty line), be it one that nats-py would refuse."""
         head = f"HPUB {subject} {reply} {len(block)} {len(block) + len(data)}\r\n".encode()
         await self._send_command(head + block + data + b"\r\n")
         await self._flush_pending()
-
-    async def _process_headers(self, headers: Any) -> Any:
-        parsed = RawHeaders(await super()._process_headers(headers) or {})
-        parsed.raw = bytes(headers or b"")
-        return parsed
 
 
 async def connect(endpoint: Endpoint, user: str = "app", **options: Any) -> RawClient:
@@ -277,17 +282,32 @@ class Reader:
     async def _push(self, stream: str, state: dict[str, Any]) -> list[Message] | None:
         """Read through a push consumer of our own; None where the server refuses one."""
         inbox = self.client.new_inbox()
-        arrived: asyncio.Queue[Msg] = asyncio.Queue()
+        found: list[Message] = []
+        pending = 1
+        done = asyncio.Event()
+        answers: set[asyncio.Task[None]] = set()
 
-        async def take(message: Msg) -> None:
-            if message.reply.startswith("$JS.ACK."):
-                arrived.put_nowait(message)
-            elif message.reply:
-                await self.client.publish(message.reply)
-            elif isinstance(message.headers, RawHeaders) and "Nats-Consumer-Stalled" in message.headers:
-                await self.client.publish(message.headers["Nats-Consumer-Stalled"])
+        def take(subject: str, reply: str, headers: bytes, data: bytes) -> None:
+            nonlocal pending
+            if reply.startswith("$JS.ACK."):
+                seq, time_ns, pending = _ack_fields(reply)
+                found.append(_message(seq, time_ns, subject, headers, data))
+                if not pending:
+                    done.set()
+                return
+            # Flow control: the server waits for an empty message on the reply, or where a heartbeat says.
+            stalled = re.search(rb"Nats-Consumer-Stalled: *(\S+)", headers)
+            answer_to = reply or (stalled.group(1).decode() if stalled else "")
+            if answer_to:
+                task = asyncio.ensure_future(self.client.publish(answer_to))
+                answers.add(task)
+                task.add_done_callback(answers.discard)
 
-        subscription = await self.client.subscribe(inbox, cb=take, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        async def ignore(message: Msg) -> None:
+            raise AssertionError(f"the tap let {message.subject} through")
+
+        subscription = await self.client.subscribe(inbox, cb=ignore)
+        self.client.tap(subscription, take)
         config = {
             "deliver_subject": inbox,
             "deliver_policy": "all",
@@ -304,18 +324,13 @@ class Reader:
             await subscription.unsubscribe()
             return None
         try:
-            found: list[Message] = []
-            pending = created["num_pending"]
-            while pending:
+            while created["num_pending"] and not done.is_set():
+                before = len(found)
                 try:
-                    message = await asyncio.wait_for(arrived.get(), QUIET)
+                    await asyncio.wait_for(done.wait(), QUIET)
                 except asyncio.TimeoutError:
-                    raise OracleError(f"{stream}: nothing for {QUIET:g} s, {pending} messages to come") from None
-                seq, time_ns, pending = _ack_fields(message.reply)
-                headers = message.headers.raw if isinstance(message.headers, RawHeaders) else b""
-                if message.headers and not headers:
-                    raise OracleError("this nats-py does not hand over raw headers")
-                found.append(_message(seq, time_ns, message.subject, headers, message.data))
+                    if len(found) == before:
+                        raise OracleError(f"{stream}: nothing for {QUIET:g} s, {pending} messages to come") from None
         finally:
             await self.ask(f"CONSUMER.DELETE.{stream}.{created['name']}", check=False)
             await subscription.unsubscribe()
@@ -325,11 +340,17 @@ class Reader:
 
     async def _pages(self, subject: str, key: str) -> list[Any]:
         found: list[Any] = []
+        deadline = asyncio.get_running_loop().time() + self.timeout
         while True:
             page = await self.ask(subject, {"offset": len(found)})
+            unanswered = page.get("missing") or page.get("offline")
+            if unanswered:
+                # In a cluster a consumer's leader may not be there yet.
+                if asyncio.get_running_loop().time() > deadline:
+                    raise OracleError(f"{subject}: incomplete answer: {unanswered}")
+                await asyncio.sleep(0.05)
+                continue
             found += page.get(key) or []
-            if page.get("missing") or page.get("offline"):
-                raise OracleError(f"{subject}: incomplete answer: {page.get('missing') or page.get('offline')}")
             if not page.get(key) or len(found) >= page["total"]:
                 return found
 

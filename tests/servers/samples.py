@@ -10,12 +10,14 @@ that the server's line knows, origins before what copies them.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import nats.errors
 from nats.aio.msg import Msg
 
 from . import oracle
@@ -155,35 +157,53 @@ class Maker:
         """Publish (subject, data[, headers]) in order, many under way at once, and wait for every ack."""
         inbox = self.client.new_inbox()
         acks: asyncio.Queue[Msg] = asyncio.Queue()
+        under_way = 0
 
         async def take(message: Msg) -> None:
             acks.put_nowait(message)
 
-        subscription = await self.client.subscribe(f"{inbox}.*", cb=take)
-        sent = done = 0
+        async def send(item: Item) -> None:
+            nonlocal under_way
+            subject, data, *headers = item
+            if headers:
+                lines = "".join(f"{key}: {value}\r\n" for key, value in headers[0])
+                await self.client.publish_block(subject, inbox, f"NATS/1.0\r\n{lines}\r\n".encode(), data)
+            else:
+                await self.client.publish(subject, data, reply=inbox)
+            under_way += 1
 
-        async def settle(allowed: int) -> None:
-            nonlocal done
-            while sent - done > allowed:
+        async def settle(allowed: int) -> bool:
+            """Take acks until no more than `allowed` are missing; False when nobody listened to one."""
+            nonlocal under_way
+            while under_way > allowed:
                 message = await asyncio.wait_for(acks.get(), 15)
-                answer = json.loads(message.data or b"{}")
-                if "error" in answer or not (answer or message.data == b""):
-                    raise SampleError(f"{self.stream}: publish refused: {answer}")
+                under_way -= 1
                 if message.headers and message.headers.get("Status"):
-                    raise SampleError(f"{self.stream}: nobody stores what is published")
-                done += 1
+                    return False
+                answer = json.loads(message.data or b"{}")
+                if "error" in answer:
+                    raise SampleError(f"{self.stream}: publish refused: {answer}")
+            return True
 
+        subscription = await self.client.subscribe(inbox, cb=take)
+        unheard = SampleError(f"{self.stream}: nobody stores what is published")
         try:
-            for subject, data, *headers in items:
-                reply = f"{inbox}.{sent}"
-                if headers:
-                    lines = "".join(f"{key}: {value}\r\n" for key, value in headers[0])
-                    await self.client.publish_block(subject, reply, f"NATS/1.0\r\n{lines}\r\n".encode(), data)
+            remaining = iter(items)
+            for first in itertools.islice(remaining, 1):
+                # Alone: in a cluster the interest in a new stream's subjects takes a moment to spread.
+                for _attempt in range(200):
+                    await send(first)
+                    if await settle(0):
+                        break
+                    await asyncio.sleep(0.02)
                 else:
-                    await self.client.publish(subject, data, reply=reply)
-                sent += 1
-                await settle(200)
-            await settle(0)
+                    raise unheard
+            for item in remaining:
+                await send(item)
+                if not await settle(200):
+                    raise unheard
+            if not await settle(0):
+                raise unheard
         finally:
             await subscription.unsubscribe()
 
@@ -215,21 +235,35 @@ class Maker:
         subscription = await self.client.subscribe(inbox, cb=take)
         try:
             subject = f"{self.reader.prefix}.CONSUMER.MSG.NEXT.{self.stream}.{consumer}"
-            await self.client.publish(subject, json.dumps({"batch": count}).encode(), reply=inbox)
             taken: list[Msg] = []
-            while len(taken) < count:
-                message = await asyncio.wait_for(arrived.get(), 10)
-                if not message.reply:
-                    raise SampleError(f"{self.stream}: {consumer} answers {message.headers}")
-                taken.append(message)
-            return taken
+            for _attempt in range(200):
+                await self.client.publish(subject, json.dumps({"batch": count}).encode(), reply=inbox)
+                while len(taken) < count:
+                    message = await asyncio.wait_for(arrived.get(), 10)
+                    if message.reply:
+                        taken.append(message)
+                    elif (message.headers or {}).get("Status") == "503" and not taken:
+                        break
+                    else:
+                        raise SampleError(f"{self.stream}: {consumer} answers {message.headers}")
+                else:
+                    return taken
+                await asyncio.sleep(0.02)
+            raise SampleError(f"{self.stream}: nobody serves {consumer}")
         finally:
             await subscription.unsubscribe()
 
     async def settle_acks(self, messages: Iterable[Msg], word: bytes = b"+ACK") -> None:
         """Acknowledge messages and wait until the server has taken note."""
         for message in messages:
-            await self.client.request(message.reply, word, timeout=10)
+            for _attempt in range(200):
+                try:
+                    await self.client.request(message.reply, word, timeout=10)
+                    break
+                except nats.errors.NoRespondersError:
+                    await asyncio.sleep(0.02)
+            else:
+                raise SampleError(f"{self.stream}: nobody takes the ack of {message.reply}")
 
     async def wait_messages(self, count: int, timeout: float = 45.0) -> None:
         """Wait until the sample's stream holds `count` messages: mirrors and sources fill in the background."""

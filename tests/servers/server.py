@@ -160,11 +160,11 @@ class Server(Endpoint):
 
     def wait_ready(self, timeout: float = START_TIMEOUT) -> None:
         """Wait until `/healthz` says that the server and JetStream work, at most `timeout` seconds."""
-        self._until(lambda: self.monitor("/healthz").get("status") == "ok", timeout, "healthy")
+        self._until(lambda: self._listens() and self.monitor("/healthz").get("status") == "ok", timeout, "healthy")
 
     def wait_listening(self, timeout: float = START_TIMEOUT) -> None:
         """Wait until the monitoring port answers, healthy or not."""
-        self._until(lambda: bool(self.monitor("/varz").get("server_id")), timeout, "listening")
+        self._until(self._listens, timeout, "listening")
 
     def kill(self) -> None:
         """End the process with SIGKILL, as a crash does; frozen or gone ones too."""
@@ -260,6 +260,11 @@ class Server(Endpoint):
         self.frozen = False
         self._finalizer.detach()
         self._finalizer = weakref.finalize(self, _finish, [self._process])
+
+    def _listens(self) -> bool:
+        # Another server may hold the monitoring port, while this one is about to end for that very reason.
+        varz = self.monitor("/varz")
+        return varz.get("port") == self.port and varz.get("server_name") == self.name
 
     def _until(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
         deadline = time.monotonic() + timeout
