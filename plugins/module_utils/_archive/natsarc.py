@@ -17,9 +17,7 @@ MAGIC = b"NATSARC1"
 #: Limits on what an entry may announce. Servers read names up to 1 MiB and store messages up to 32 MiB.
 MAX_NAME = 1 << 20
 MAX_CONTENT = 1 << 26
-# A longer fixed part than five numbers of ten bytes each does not exist.
-_LONGEST_NUMBERS = 50
-_MAX_INT64 = (1 << 63) - 1
+_CONTINUED = 0x80
 
 
 class Entry(NamedTuple):
@@ -49,10 +47,17 @@ def read_numbers(data: Buffer, pos: int) -> tuple[int, int, int, int, int, int]:
 
     Raises IndexError where data ends within them, ValueError for numbers that cannot be.
     """
-    name, pos = read_uvarint(data, pos)
+    # Most of them are one byte long, and calls are what costs time here.
+    name = data[pos]
+    pos += 1
+    if name >= _CONTINUED:
+        name, pos = read_uvarint(data, pos - 1)
     time_ns, pos = read_varint(data, pos)
     sequence, pos = read_uvarint(data, pos)
-    header, pos = read_uvarint(data, pos)
+    header = data[pos]
+    pos += 1
+    if header >= _CONTINUED:
+        header, pos = read_uvarint(data, pos - 1)
     payload, pos = read_uvarint(data, pos)
     if name > MAX_NAME:
         raise ValueError(f"a name of {name} bytes")

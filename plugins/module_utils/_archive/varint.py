@@ -10,22 +10,26 @@ from typing import Union
 
 Buffer = Union[bytes, bytearray, memoryview]
 
-_MOST_BYTES = 10
+_MOST_BITS = 70
+_TOO_LONG = "a number of more than 64 bits"
 _LIMIT = 1 << 64
 
 
 def read_uvarint(data: Buffer, pos: int) -> tuple[int, int]:
     """(value, position after it). Raises IndexError where data ends within it, ValueError for more than 64 bits."""
-    value = shift = 0
-    for index in range(pos, pos + _MOST_BYTES):
-        byte = data[index]
+    byte = data[pos]
+    value = byte & 0x7F
+    shift = 7
+    while byte >= 0x80:
+        if shift == _MOST_BITS:
+            raise ValueError(_TOO_LONG)
+        pos += 1
+        byte = data[pos]
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if value >= _LIMIT:
-                break
-            return value, index + 1
         shift += 7
-    raise ValueError("a number of more than 64 bits")
+    if value >= _LIMIT:
+        raise ValueError(_TOO_LONG)
+    return value, pos + 1
 
 
 def read_varint(data: Buffer, pos: int) -> tuple[int, int]:
