@@ -35,6 +35,8 @@ from .server import Endpoint
 _T = TypeVar("_T")
 # How long nothing may arrive before reading a stream is given up, seconds.
 QUIET = 20.0
+# How the consumers of the oracle itself begin: they are never among those it reports.
+OWN = "the-oracle-"
 # Requests under way when messages are fetched one by one.
 PIPELINE = 64
 
@@ -239,6 +241,8 @@ class Reader:
     async def consumers(self, stream: str) -> dict[str, dict[str, Any]]:
         found = {}
         for info in await self._pages(f"CONSUMER.LIST.{stream}", "consumers"):
+            if info["name"].startswith(OWN):
+                continue
             found[info["name"]] = {
                 "config": info["config"],
                 "delivered": _pair(info["delivered"]),
@@ -308,7 +312,9 @@ class Reader:
 
         subscription = await self.client.subscribe(inbox, cb=ignore)
         self.client.tap(subscription, take)
+        name = OWN + inbox.rpartition(".")[2]
         config = {
+            "name": name,
             "deliver_subject": inbox,
             "deliver_policy": "all",
             "ack_policy": "none",
@@ -319,7 +325,8 @@ class Reader:
             "mem_storage": True,
             "num_replicas": 1,
         }
-        created = await self.ask(f"CONSUMER.CREATE.{stream}", {"stream_name": stream, "config": config}, check=False)
+        body = {"stream_name": stream, "config": config}
+        created = await self.ask(f"CONSUMER.CREATE.{stream}.{name}", body, check=False)
         if "error" in created:
             await subscription.unsubscribe()
             return None
@@ -332,8 +339,13 @@ class Reader:
                     if len(found) == before:
                         raise OracleError(f"{stream}: nothing for {QUIET:g} s, {pending} messages to come") from None
         finally:
-            await self.ask(f"CONSUMER.DELETE.{stream}.{created['name']}", check=False)
+            await self.ask(f"CONSUMER.DELETE.{stream}.{name}", check=False)
             await subscription.unsubscribe()
+            # In a cluster the answer can come before the consumer is gone everywhere.
+            for _attempt in range(100):
+                if name not in await self._pages(f"CONSUMER.NAMES.{stream}", "consumers"):
+                    break
+                await asyncio.sleep(0.02)
         if len(found) != state["messages"]:
             raise OracleError(f"{stream} counts {state['messages']} messages, {len(found)} were delivered")
         return found

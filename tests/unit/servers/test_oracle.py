@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+
 from servers import Server, oracle
 from servers.catalogue import SAMPLES
 from servers.fixtures import MakeServer

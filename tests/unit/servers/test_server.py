@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from servers import Cluster, Options, Server, ServerError, User, oracle, process
 from servers.config import merge
 from servers.fixtures import MakeCluster, MakeServer
