@@ -6,8 +6,8 @@
 
 What must hold in a good backup, from how servers write one:
 V2: backup.json's state and the archive's state.json are one state, taken once. Only the number of consumers can
-    differ: the archive counts those that it has. Tools that edit an archive write no counts or times into
-    state.json, and say in backup.json that they were there ("edit", "source").
+    differ: the archive counts those that it has. Tools that edit or capture write no counts or times into
+    state.json and leave its sequences wide, and say in backup.json that they were there ("edit", "source").
 V1: the archive's index is written after the state in backup.json was taken. The stream can have grown meanwhile, and
     can have lost messages by its limits; it cannot have gone back.
 Everything else (subjects, the consumers' filters, missing consumers) can be so in a good backup, and is a warning.
@@ -59,13 +59,13 @@ def check_directory_consistency(report: ArchiveReport, backup_json: dict[str, An
     problems = _shape(config, state)
     if problems or report.format is None or not isinstance(config, dict) or not isinstance(state, dict):
         return problems
-    derived = bool(backup_json.get("edit") or backup_json.get("source"))
     if report.format == "V1":
         problems += _v1_config(report, config)
         if report.state is not None:
             problems += _v1_state(report.state, state)
     elif report.state is not None:
-        problems += _v2_state(report.state, state, derived)
+        derived = backup_json.get("edit") or backup_json.get("source")
+        problems += _v2_derived(report, report.state, state) if derived else _v2_state(report.state, state)
         problems += _v2_first(report)
     if not report.problems or all(problem.severity != ERROR for problem in report.problems):
         problems += _consumers(report, config, state)
@@ -101,15 +101,27 @@ def _differs(key: str, archive: Any, described: Any, severity: str = ERROR) -> P
     return Problem("state_differs", f"state.{key}", message, severity)
 
 
-def _v2_state(archive: dict[str, Any], state: dict[str, Any], derived: bool) -> list[Problem]:
+def _v2_state(archive: dict[str, Any], state: dict[str, Any]) -> list[Problem]:
     problems = []
     for key in _EXACT:
-        mine, theirs = archive.get(key, 0), state.get(key, 0)
-        if mine != theirs and not (derived and key in ("messages", "bytes")):
-            problems.append(_differs(key, mine, theirs))
+        if archive.get(key, 0) != state.get(key, 0):
+            problems.append(_differs(key, archive.get(key, 0), state.get(key, 0)))
     for key in _TIMES:
-        if not derived and _time(archive, key) != _time(state, key):
+        if _time(archive, key) != _time(state, key):
             problems.append(_differs(key, archive.get(key), state.get(key)))
+    return problems
+
+
+def _v2_derived(report: ArchiveReport, archive: dict[str, Any], state: dict[str, Any]) -> list[Problem]:
+    first, last = state.get("first_seq", 0), state.get("last_seq", 0)
+    problems = []
+    if archive["first_seq"] > first:
+        problems.append(_differs("first_seq", archive["first_seq"], first))
+    if archive["last_seq"] >= archive["first_seq"] and archive["last_seq"] != last:
+        problems.append(_differs("last_seq", archive["last_seq"], last))
+    message = report.first_message
+    if not problems and message and message["sequence"] != first:
+        problems.append(_differs("first_seq", message["sequence"], first))
     return problems
 
 

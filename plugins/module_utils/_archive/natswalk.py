@@ -57,6 +57,15 @@ class EntryOrder:
     def consumers_left(self) -> int:
         return 0 if self.state is None else self.state["consumer_count"] - len(self.consumers)
 
+    @property
+    def most(self) -> int:
+        """The highest sequence that a message may have.
+
+        Tools that capture or renumber write the archive's head before they know the last sequence; servers accept it.
+        """
+        state = self.state or {"first_seq": 1, "last_seq": 0}
+        return int(state["last_seq"]) if state["last_seq"] >= state["first_seq"] else (1 << 64) - 1
+
     def accept(self, entry: Entry) -> None:
         """Raise ArchiveError v2_order, v2_sequence, v2_state_invalid, v2_consumer_invalid for what a server refuses."""
         if self.state is None:
@@ -72,9 +81,8 @@ class EntryOrder:
             raise ArchiveError("v2_order", f"{_named(entry)} is where a message should be", entry.place)
         else:
             least = self.last.sequence + 1 if self.last else self.state["first_seq"]
-            most = self.state["last_seq"]
-            if not least <= entry.sequence <= most:
-                message = f"message {entry.sequence} is where one from {least} to {most} should be"
+            if not least <= entry.sequence <= self.most:
+                message = f"message {entry.sequence} is where one from {least} to {self.most} should be"
                 raise ArchiveError("v2_sequence", message, entry.place)
             self.first = self.first or entry
             self.last = entry

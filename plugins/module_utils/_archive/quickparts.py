@@ -159,7 +159,7 @@ class QuickV2:
             return None
         if pos + name_size + header + payload != marker or not name_size:
             return None
-        first, state = self._order.first, self._order.state
-        if first is None or state is None or not first.sequence <= sequence <= state["last_seq"]:
+        first = self._order.first
+        if first is None or not first.sequence <= sequence <= self._order.most:
             return None
         return Entry(data[pos : pos + name_size], time_ns, sequence, header, payload, None, None, start)

@@ -193,3 +193,40 @@ def test_odd_descriptions_never_raise():
 
 def test_nothing_to_compare():
     assert compare(ArchiveReport(None, 0, "", 0), EVERY["2.15.2-gaps"][1]) == []
+
+
+def derived(change, kept=((4, "gaps.b", b"", b"x"), (7, "gaps.b", b"", b"y")), head=None):
+    """A backup as the command line's edit writes it: the archive's head is written before the result is known."""
+    head = {"first_seq": 3, "last_seq": 40, "messages": 0, "bytes": 0, **(head or {})}
+    quick = verify.QuickCheck()
+    quick.feed(s2.encode_stored(writers.v2_raw(kept, state=writers.v2_state((), **head))))
+    state = {"messages": len(kept), "bytes": 99, "first_seq": 4, "last_seq": 40, "consumer_count": 0, **change}
+    return quick.finish(), {
+        "config": {"name": "G", "subjects": ["gaps.>"]},
+        "state": state,
+        "edit": {"options": ["--x"]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "head"),
+    [
+        ({}, {}),
+        ({}, {"messages": 2, "bytes": 99}),
+        ({"last_seq": 7}, {"first_seq": 1, "last_seq": 0}),  # a capture: its head knows nothing yet
+    ],
+)
+def test_edited_backups_agree(change, head):
+    report, backup = derived(change, head=head)
+    assert report.problems == ()
+    assert compare(report, backup) == []
+
+
+def test_an_edit_that_kept_nothing_agrees():
+    report, backup = derived({"first_seq": 41}, kept=())
+    assert (report.problems, compare(report, backup)) == ((), [])
+
+
+@pytest.mark.parametrize("change", [{"first_seq": 2}, {"first_seq": 5}, {"last_seq": 41}, {"last_seq": 39}])
+def test_edited_backups_that_disagree(change):
+    assert found(compare(*derived(change))) == [("state_differs", "error")]
