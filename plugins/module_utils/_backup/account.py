@@ -22,7 +22,7 @@ from .directory import Workplace, check_directory_path
 from .errors import BackupError, PathError
 from .results import StreamResult, failed
 from .session import Session
-from .stream import BackupOptions, Source, check_memory, check_target, look, transfer, unchanged
+from .stream import BackupOptions, Source, check_memory, examine, look, transfer, why_transfer
 from .writer import Worker
 
 
@@ -50,24 +50,35 @@ async def backup_stream(
     check_transfer(session.js, options)
     info = await session.js.stream_info(stream)
     check_memory(session.js, info)
-    check_target(path, stream, force=options.force)
-    source = await look(session.js, info, session.account, options)
     if check:
-        return _predict(path, source.info.name, unchanged(path, source, options))
+        return await _predict(session.js, info, session.account, path, options)
     with Workplace(path) as workplace, Worker() as writer, Worker() as publisher:
-        backup, why = await writer.call(lambda: unchanged(path, source, options))
-        if backup is not None:
-            return StreamResult(stream, "unchanged", path, backup.manifest, warnings=source.notes)
-        result = await session.run(lambda js: _transfer(js, source, options, workplace, writer))
-        await Committer(workplace, publisher).commit(os.path.join(workplace.stage, stream), path)
-        return dataclasses.replace(result, path=path, reason=why)
+        result = await _stage(session, info, path, options, workplace, writer)
+        if result.changed:
+            await Committer(workplace, publisher).commit(os.path.join(workplace.stage, stream), path)
+        return result
 
 
-def _predict(path: str, stream: str, found: tuple[t.Any, str]) -> StreamResult:
-    backup, why = found
-    if backup is not None:
-        return StreamResult(stream, "unchanged", path, backup.manifest)
-    return StreamResult(stream, "would_transfer", path, reason=why)
+async def _predict(js: JetStream, info: StreamInfo, account: str, path: str, options: BackupOptions) -> StreamResult:
+    backup = examine(path, info.name, options.verify, force=options.force)
+    source = await look(js, info, account, options)
+    why = why_transfer(backup, source, force=options.force)
+    if backup is None or why:
+        return StreamResult(info.name, "would_transfer", path, reason=why, warnings=source.notes)
+    return StreamResult(info.name, "unchanged", path, backup.manifest, warnings=source.notes)
+
+
+async def _stage(
+    session: Session, info: StreamInfo, path: str, options: BackupOptions, workplace: Workplace, writer: Worker
+) -> StreamResult:
+    """Bring a stream that changed into the hidden place; it still has to be committed."""
+    backup = await writer.call(lambda: examine(path, info.name, options.verify, force=options.force))
+    source = await session.run(lambda js: look(js, info, session.account, options))
+    why = why_transfer(backup, source, force=options.force)
+    if backup is not None and not why:
+        return StreamResult(info.name, "unchanged", path, backup.manifest, warnings=source.notes)
+    result = await session.run(lambda js: _transfer(js, source, options, workplace, writer))
+    return dataclasses.replace(result, path=path, reason=why)
 
 
 async def _transfer(
@@ -178,15 +189,13 @@ class AccountBackup:
         return dataclasses.replace(self._options.stream, consumers=True)
 
     async def _predict(self, info: StreamInfo) -> StreamResult:
-        path, options = os.path.join(self._path, info.name), self._options_for(info)
+        path, js = os.path.join(self._path, info.name), self._session.js
         try:
-            check_memory(self._session.js, info)
+            check_memory(js, info)
         except BackupError as exc:
             return StreamResult(info.name, "skipped", path, reason=exc.message)
         try:
-            check_target(path, info.name, force=options.force)
-            source = await look(self._session.js, info, self._session.account, options)
-            return _predict(path, info.name, unchanged(path, source, options))
+            return await _predict(js, info, self._session.account, path, self._options_for(info))
         except NatsError as exc:
             return failed(info.name, path, exc)
 
@@ -196,35 +205,26 @@ class AccountBackup:
         path = os.path.join(self._path, info.name)
         try:
             async with slots:
-                result = await self._stage(info, workplace, writer, path)
-            if result.status != "transferred":
-                return result
-            # Not in a slot: while one batch is brought onto the disk, the next streams are under way.
-            await committer.commit(os.path.join(workplace.stage, info.name), path)
+                if self._stop:
+                    reason = "an earlier stream failed and on_error is stop"
+                    return StreamResult(info.name, "skipped", path, reason=reason)
+                try:
+                    check_memory(self._session.js, info)
+                except BackupError as exc:
+                    return StreamResult(info.name, "skipped", path, reason=exc.message)
+                options = self._options_for(info)
+                result = await _stage(self._session, info, path, options, workplace, writer)
+            if result.changed:
+                # Not in a slot: while one batch is brought onto the disk, the next streams are under way.
+                await committer.commit(os.path.join(workplace.stage, info.name), path)
         except NatsError as exc:
             self._stop = self._options.on_error == "stop" or isinstance(exc, ConnectionLostError)
             return failed(info.name, path, exc)
-        return result
-
-    async def _stage(self, info: StreamInfo, workplace: Workplace, writer: Worker, path: str) -> StreamResult:
-        options = self._options_for(info)
-        if self._stop:
-            return StreamResult(info.name, "skipped", path, reason="an earlier stream failed and on_error is stop")
-        try:
-            check_memory(self._session.js, info)
-        except BackupError as exc:
-            return StreamResult(info.name, "skipped", path, reason=exc.message)
-        check_target(path, info.name, force=options.force)
-        source = await self._session.run(lambda js: look(js, info, self._session.account, options))
-        backup, why = await writer.call(lambda: unchanged(path, source, options))
-        if backup is not None:
-            return StreamResult(info.name, "unchanged", path, backup.manifest, warnings=source.notes)
-        result = await self._session.run(lambda js: _transfer(js, source, options, workplace, writer))
-        warnings = result.warnings
         if options.consumers and not self._options.stream.consumers:
             retention = info.config.get("retention")
-            warnings += (f"stream {info.name} has {retention} retention: its consumers were backed up all the same.",)
-        return dataclasses.replace(result, path=path, reason=why, warnings=warnings)
+            note = f"stream {info.name} has {retention} retention: its consumers were backed up all the same."
+            return dataclasses.replace(result, warnings=(*result.warnings, note))
+        return result
 
     def _close(self, listing: Listing[StreamInfo], results: list[StreamResult]) -> list[str]:
         """Write the set's file, and deal with directories of streams that are no more."""

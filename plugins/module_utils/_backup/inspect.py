@@ -86,8 +86,8 @@ class Backup:
 
     @property
     def exact(self) -> bool:
-        """Whether the state is certain to be that of the archive: the stream stood still while it was backed up."""
-        return self.manifest is None or self.manifest.state == self.manifest.state_after
+        """Whether the archive is certain to hold all that the state says; without a manifest, as far as can be told."""
+        return self.manifest is None or self.manifest.exact
 
     def require_valid(self) -> None:
         """Raise InvalidBackupError with every problem unless the backup is valid."""

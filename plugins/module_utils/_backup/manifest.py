@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import hashlib
 import json
 import os
@@ -76,7 +77,10 @@ def sequences(pair: Json) -> Json:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """Everything known of one backed-up stream. Times are RFC 3339; C(verified) is the level of the last check."""
+    """Everything known of one backed-up stream. Times are RFC 3339; C(verified) is the level of the last check.
+
+    C(exact) is false where the stream changed while it was backed up, so that there may be fewer messages.
+    """
 
     stream: str
     account: str
@@ -84,7 +88,7 @@ class Manifest:
     files: tuple[FileDigest, ...]
     config: Json
     state: Json
-    state_after: Json
+    exact: bool
     created: str
     consumers: tuple[ConsumerRecord, ...]
     with_consumers: bool
@@ -94,16 +98,22 @@ class Manifest:
     verified: str
     max_payload: int
 
+    def _body(self) -> Json:
+        """The content without the digest; shallow, since it is only written out."""
+        body = {"manifest": FORMAT, **vars(self)}
+        body.pop("digest", None)
+        body["files"] = [vars(entry) for entry in self.files]
+        body["consumers"] = [vars(entry) for entry in self.consumers]
+        return body
+
     def dump(self) -> bytes:
         """The file's content; a digest over all of it, the digests of the files included, closes it."""
-        body = {"manifest": FORMAT, **dataclasses.asdict(self)}
-        body["digest"] = hashlib.sha256(canonical(body)).hexdigest()
-        return json.dumps(body, indent=1, ensure_ascii=True).encode() + b"\n"
+        return json.dumps({**self._body(), "digest": self.digest}, indent=1, ensure_ascii=True).encode() + b"\n"
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """Identifies this backup: it changes with any byte of any file."""
-        return hashlib.sha256(canonical(dataclasses.asdict(self))).hexdigest()
+        return hashlib.sha256(canonical(self._body())).hexdigest()
 
     @classmethod
     def load(cls, content: bytes, path: str) -> Manifest:

@@ -13,7 +13,6 @@ import os
 import time
 import typing as t
 
-from .._archive.report import ArchiveReport
 from .._nats.api import JetStream
 from .._nats.errors import ApiError, ConnectionLostError, NatsError, PermissionDeniedError, RequestTimeoutError
 from .._nats.model import Json
@@ -38,13 +37,11 @@ class Transfer:
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """A received snapshot: what the server said of the stream, and what the check found in the file."""
+    """A received snapshot: what the server said, and the writer, whose L(finish) is still to be called."""
 
     config: Json
     state: Json
-    report: ArchiveReport
-    chunks: int
-    bytes: int
+    writer: ArchiveWriter
 
 
 class Receiver:
@@ -71,17 +68,13 @@ class Receiver:
         """
         connection = self._js.connection
         self._path = path
-        try:
-            self._writer = ArchiveWriter(self._worker, path, self._release, self._disk_error)
-        except OSError as exc:
-            raise path_error(os.path.dirname(path), exc) from exc
+        self._writer = ArchiveWriter(self._worker, path, self._release, self._disk_error)
         inbox = connection.new_inbox()
         unwatch = connection.watch(self._on_connection)
         subscription = await connection.subscribe(inbox, self._on_chunk)
         try:
             answer = await self._request(inbox, consumers, health_check)
             await self._wait()
-            report = await self._writer.finish()
         except BaseException:
             self._writer.abandon()
             raise
@@ -90,7 +83,7 @@ class Receiver:
             if self._done.done():
                 self._done.exception()  # seen, also where an earlier error was the one to report
             await connection.unsubscribe(subscription)
-        return Snapshot(answer["config"], answer["state"], report, self._chunks, self._writer.received)
+        return Snapshot(answer["config"], answer["state"], self._writer)
 
     async def _request(self, inbox: str, consumers: bool, health_check: bool) -> Json:
         request: Json = {

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 
+from .._archive.report import ArchiveReport
 from .._archive.verify import check_directory_consistency, settle_end
 from .._nats.api import JetStream
 from .._nats.model import ConsumerInfo, Json, StreamInfo
@@ -17,11 +18,13 @@ from . import compare
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST, STREAM_FILES
 from .disk import write_file
 from .errors import BackupError, PathError, SnapshotError, VerificationError
-from .inspect import Backup, inspect, looks_like_backup, problems_json
+from .inspect import Backup, inspect, problems_json
 from .manifest import ConsumerRecord, FileDigest, Manifest, digest_of, now
 from .results import StreamResult
 from .snapshot import Receiver, Snapshot, Transfer
 from .writer import Worker
+
+_SMALL = 256 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,45 +79,48 @@ def check_memory(js: JetStream, info: StreamInfo) -> None:
         )
 
 
-def check_target(path: str, stream: str, *, force: bool) -> None:
-    """Refuse to write over anything but an earlier backup of this stream, or nothing. Raises PathError."""
-    if not os.path.isdir(path):
-        return
-    entries = os.listdir(path)
+def examine(path: str, stream: str, level: str, *, force: bool) -> Backup | None:
+    """The backup that is in C(path) now, checked; C(None) where there is nothing.
+
+    Refuses to write over anything but an earlier backup of this stream: raises PathError.
+    """
+    try:
+        entries = os.listdir(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     if not entries:
-        return
+        return None
     foreign = sorted(set(entries) - STREAM_FILES)
-    if not looks_like_backup(path) or foreign:
+    if foreign:
         raise PathError(
-            f"path {path} is not empty and is not just the backup of a stream: it holds"
-            f" {', '.join((foreign or entries)[:3])}. Give an empty directory or one that holds a backup of this"
-            " stream.",
+            f"path {path} is not empty and is not just the backup of a stream: it holds {', '.join(foreign[:3])}."
+            " Give an empty directory or one that holds a backup of this stream.",
             error="path_not_backup",
         )
-    found = inspect(path, "none").stream
-    if found != stream and not (force and not found):
-        held = f"a backup of the stream {found}" if found else "a damaged backup of an unknown stream"
+    backup = inspect(path, level)
+    if backup.stream != stream and not (force and not backup.stream):
+        held = f"a backup of the stream {backup.stream}" if backup.stream else "a damaged backup of an unknown stream"
         raise PathError(
             f"path {path} holds {held}, not of {stream}. Give each stream its own directory"
-            + ("." if found else ", remove that one, or set force."),
+            + ("." if backup.stream else ", remove that one, or set force."),
             error="path_other_stream",
         )
+    return backup
 
 
-def unchanged(path: str, source: Source, options: BackupOptions) -> tuple[Backup | None, str]:
-    """The backup in C(path) if it is whole and the stream has not changed since; else C(None) and why not."""
-    if options.force:
-        return None, "force is set"
-    if not os.path.isdir(path) or not looks_like_backup(path):
-        return None, "there is no backup yet"
-    backup = inspect(path, options.verify)
+def why_transfer(backup: Backup | None, source: Source, *, force: bool) -> str:
+    """Why the stream has to be transferred; empty if the backup is whole and the stream has not changed since."""
+    if force:
+        return "force is set"
+    if backup is None:
+        return "there is no backup yet"
     if backup.manifest is None:
-        return None, "the backup there has no manifest to compare with"
+        return "the backup there has no manifest to compare with"
     if not backup.valid:
-        return None, f"the backup there is damaged ({backup.problems[0].message})"
+        return f"the backup there is damaged ({backup.problems[0].message})"
     if not compare.unchanged_since(backup.manifest, source.info, source.consumers):
-        return None, "the stream has changed"
-    return backup, ""
+        return "the stream has changed"
+    return ""
 
 
 async def transfer(js: JetStream, source: Source, options: BackupOptions, stage: str, worker: Worker) -> StreamResult:
@@ -141,8 +147,19 @@ async def transfer(js: JetStream, source: Source, options: BackupOptions, stage:
         snapshot = await Receiver(js, source.info.name, options.transfer, worker).receive(
             data, consumers=False, health_check=options.health_check
         )
-    after = (await js.stream_info(source.info.name)).state
+    # A small archive tells by itself whether it is exactly the state; of others, whether the stream stood still.
+    small = snapshot.writer.received <= _SMALL
+    after = {} if small else (await js.stream_info(source.info.name)).state
     return await worker.call(lambda: _finish(js, source, options, stage, snapshot, after, started, warnings))
+
+
+def _exact(report: ArchiveReport, state: Json, after: Json) -> bool:
+    """Whether the archive is certain to hold what the state says, no less."""
+    if report.complete:
+        return report.messages == int(state.get("messages") or 0)
+    keys = ("messages", "first_seq", "last_seq")
+    own = (report.state or {}) if report.format == "V1" else after
+    return all(int(own.get(key) or 0) == int(state.get(key) or 0) for key in keys)
 
 
 def _finish(
@@ -159,7 +176,7 @@ def _finish(
     data = os.path.join(stage, "data")
     content: Json = {"config": snapshot.config, "state": snapshot.state}
     write_file(os.path.join(stage, BACKUP_JSON), json.dumps(content, indent=2).encode() + b"\n")
-    report = settle_end(data, snapshot.report)
+    report = settle_end(data, snapshot.writer.finish())
     problems = [*report.problems] if options.verify != "none" else []
     if options.verify != "none":
         problems += check_directory_consistency(report, content)
@@ -193,7 +210,7 @@ def _finish(
         ),
         config=snapshot.config,
         state=snapshot.state,
-        state_after=after,
+        exact=_exact(report, snapshot.state, after),
         created=source.info.created,
         consumers=records,
         with_consumers=source.consumers is not None,

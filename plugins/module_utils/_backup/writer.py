@@ -85,7 +85,8 @@ class ArchiveWriter:
         self._on_error = on_error
         self._check = QuickCheck()
         self._failed = False
-        self._descriptor: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._path = path
+        self._descriptor: int | None = None
         self.pending = 0
         self.received = 0
 
@@ -96,9 +97,11 @@ class ArchiveWriter:
         self._worker.put(lambda: self._write(chunk))
 
     def _write(self, chunk: bytes) -> None:
-        if self._failed or self._descriptor is None:
+        if self._failed:
             return
         try:
+            if self._descriptor is None:
+                self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             view = memoryview(chunk)
             while view:
                 view = view[os.write(self._descriptor, view) :]
@@ -117,14 +120,10 @@ class ArchiveWriter:
         self.pending -= size
         self._on_written()
 
-    async def finish(self) -> ArchiveReport:
-        """Wait for everything to be written; returns what the check found."""
-
-        def done() -> ArchiveReport:
-            self._close()
-            return self._check.finish()
-
-        return await self._worker.call(done)
+    def finish(self) -> ArchiveReport:
+        """Close the file and return what the check found; in the worker's thread, after everything was written."""
+        self._close()
+        return self._check.finish()
 
     def abandon(self) -> None:
         """Stop writing; the file is left for whoever removes its directory."""
