@@ -79,7 +79,7 @@ def test_a_frozen_server_does_not_answer_and_is_killed(make_server: MakeServer) 
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_servers_die_with_the_process_that_started_them(how: signal.Signals) -> None:
+def test_servers_die_with_the_process_that_started_them(how: signal.Signals, tmp_path: Path) -> None:
     """Started from a thread that has ended, frozen, and the parent dies without a chance to clean up."""
     script = (
         "import threading, time\n"
@@ -93,7 +93,7 @@ def test_servers_die_with_the_process_that_started_them(how: signal.Signals) -> 
         "print(*[each.pid for each in servers if each.running], flush=True)\n"
         "time.sleep(60)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
         pids = [int(word) for word in parent.stdout.readline().split()]
