@@ -18,7 +18,13 @@ SERVERS = {"unit": ("2.15.2",), "integration": ("2.15.2", "2.14.9", "cli")}
 def command(kind: str, *words: str) -> list[str]:
     """Return the pytest command for a kind of tests, or for those of them that `words` name by their paths."""
     named = any(word.startswith(f"tests/{kind}") for word in words)
-    return [sys.executable, "-m", "pytest", *([] if named else [f"tests/{kind}"]), *words]
+    chosen = any(word.startswith("-m") for word in words)
+    return [
+        *(sys.executable, "-m", "pytest"),
+        *([] if named else [f"tests/{kind}"]),
+        *([] if chosen else ["-m", "not slow"]),
+        *words,
+    ]
 
 
 def servers(kind: str, *more: str) -> list[str]:
