@@ -12,8 +12,8 @@ import re
 import typing as t
 
 from .._nats.system import Sample, peer_id
-from .meta import meta_names, meta_of
 from .groups import Consumer, Group, Replica, Stream
+from .meta import meta_names, meta_of
 from .model import Meta, Picture, Server
 from .views import ConsumerView, GroupView, Json, Page, StreamView
 

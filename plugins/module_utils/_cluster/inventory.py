@@ -69,11 +69,12 @@ class LastPicture:
                 )
             copies = {}
             for stream in raw["streams"]:
-                where = (stream["account"], stream["stream"])
-                copies[(*where, "")] = (frozenset(one["peer"] for one in stream["replicas"]), int(stream["last_seq"]))
+                account, name = stream["account"], stream["stream"]
+                peers = frozenset(one["peer"] for one in stream["replicas"])
+                copies[account, name, ""] = (peers, int(stream["last_seq"]))
                 for consumer in stream["consumers"]:
                     peers = frozenset(one["peer"] for one in consumer["replicas"])
-                    copies[(*where, consumer["consumer"])] = (peers, int(consumer["delivered"]))
+                    copies[account, name, consumer["consumer"]] = (peers, int(consumer["delivered"]))
             alive = frozenset(server["peer"] for server in raw["servers"] if server["alive"])
             return cls(float(raw["taken"]), alive, frozenset(raw.get("accounts") or ()), copies)
         except (ValueError, KeyError, TypeError) as exc:

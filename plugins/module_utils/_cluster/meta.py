@@ -14,9 +14,12 @@ from .quorum import majority
 from .views import Json, Page, known_name
 
 
-def meta_view(peer: str, raftz: Json, page: Page | None) -> MetaView | None:
-    """One server's view. RAFTZ is preferred: old lines list no peers in JSZ while there is no leader."""
-    raft, jsz = meta_group(raftz), page.meta if page else {}
+def meta_view(peer: str, raftz: Json, jsz: Json) -> MetaView | None:
+    """One server's view; C(jsz) is the meta group as JSZ or VARZ show it.
+
+    RAFTZ is preferred: old lines list no peers elsewhere while there is no leader. Only C(jsz) tells of a rescue.
+    """
+    raft = meta_group(raftz)
     if not raft and not jsz:
         return None
     rescue = bool(jsz.get("rescue"))
@@ -93,7 +96,9 @@ def meta_of(sample: Sample, pages: t.Mapping[str, list[Page]], servers: t.Mappin
     """The meta group of a sample; C(servers) maps the server ids to look at to their peer ids."""
     views = {}
     for server, peer in servers.items():
-        found = meta_view(peer, sample.raftz.get(server) or {}, (pages.get(server) or [None])[0])
+        page = next(iter(pages.get(server) or ()), None)
+        shown = page.meta if page else ((sample.varz.get(server) or {}).get("jetstream") or {}).get("meta") or {}
+        found = meta_view(peer, sample.raftz.get(server) or {}, shown)
         if found:
             views[peer] = found
     return make_meta(views)

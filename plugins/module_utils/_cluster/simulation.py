@@ -92,11 +92,10 @@ def _effect(picture: Picture, stream: Stream, item: Stream | Consumer, lost: fro
 def simulate(picture: Picture, lost: frozenset[str]) -> Simulation:
     """Lose C(lost) on top of what is dead already."""
     voters, needed = meta_after_loss(picture.meta, lost) if picture.meta else (len(picture.alive - lost), 1)
-    effects = [
-        _effect(picture, stream, item, lost, voters >= needed)
-        for stream in picture.streams
-        for item in (stream, *stream.consumers)
-    ]
+    effects = []
+    for stream in picture.streams:
+        effects.append(_effect(picture, stream, stream, lost, voters >= needed))
+        effects.extend(_effect(picture, stream, consumer, lost, voters >= needed) for consumer in stream.consumers)
     return Simulation(lost, voters, needed, tuple(effects))
 
 

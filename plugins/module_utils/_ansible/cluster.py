@@ -1,0 +1,145 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the modules about clusters share: connections to the system account and to others, and their options."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from .._cluster.errors import LastPictureError, NotClusteredError
+from .._cluster.inventory import AccountNames, Inventory, LastPicture, list_names, take_inventory
+from .._cluster.model import Picture
+from .._cluster.watch import Watch
+from .._nats import connect as nats_connect
+from .._nats.api import JetStream
+from .._nats.errors import NatsError, OptionsError
+from .._nats.options import Options, make_options
+from .._nats.system import System
+from .argspec import CONNECTION, ArgumentSpec
+from .module import Context
+
+_INHERITED = (
+    "servers",
+    "ca_cert",
+    "client_cert",
+    "client_key",
+    "validate_certs",
+    "tls_first",
+    "domain",
+    "inbox_prefix",
+    "connect_timeout",
+    "request_timeout",
+)
+
+
+def _account_options() -> dict[str, t.Any]:
+    """The connection options of one account: nothing comes from the environment, which is about the system account."""
+    options: dict[str, t.Any] = {"name": {"type": "str", "required": True}}
+    for name, option in CONNECTION.argument_spec.items():
+        options[name] = {key: value for key, value in option.items() if key not in ("fallback", "default")}
+    return options
+
+
+ACCOUNTS = ArgumentSpec({"accounts": {"type": "list", "elements": "dict", "options": _account_options()}})
+HOLDINGS = ACCOUNTS.merge(ArgumentSpec({"last_picture": {"type": "path"}}))
+
+
+def wait_options(timeout: float) -> ArgumentSpec:
+    """C(wait), C(wait_timeout), C(wait_interval)."""
+    return ArgumentSpec(
+        {
+            "wait": {"type": "bool", "default": True},
+            "wait_timeout": {"type": "float", "default": timeout},
+            "wait_interval": {"type": "float", "default": 1.0},
+        }
+    )
+
+
+@contextlib.asynccontextmanager
+async def watching(context: Context) -> t.AsyncIterator[Watch]:
+    """A watch over a connection of the system account."""
+    connection = await nats_connect.connect(context.connection)
+    try:
+        yield Watch(System(connection))
+    finally:
+        await connection.close()
+
+
+def account_options(context: Context) -> dict[str, Options]:
+    """Connection options by account name; how to reach the servers is inherited where an entry does not say it."""
+    found: dict[str, Options] = {}
+    for entry in context.params.get("accounts") or ():
+        given = {key: value for key, value in entry.items() if value is not None}
+        name = str(given.pop("name"))
+        if name in found:
+            raise OptionsError(f"accounts: {name!r} is listed twice.")
+        if "context" not in given:
+            for key in _INHERITED:
+                inherited = context.params.get(key)
+                if inherited is None and key == "servers":
+                    inherited = list(context.connection.servers)
+                if inherited is not None:
+                    given.setdefault(key, inherited)
+        found[name] = make_options(given)
+    return found
+
+
+@contextlib.asynccontextmanager
+async def account_api(name: str, options: Options, accounts: t.Mapping[str, str]) -> t.AsyncIterator[JetStream]:
+    """The JetStream API of one account, after checking that the credentials are of the account they are said to be.
+
+    C(accounts) maps the ids of the accounts in the cluster to their names.
+    """
+    try:
+        connection = await nats_connect.connect(options)
+    except NatsError as exc:
+        raise type(exc)(f"accounts, {name}: {exc.message}") from exc
+    try:
+        api = JetStream(connection)
+        actual = str((await api.user_info()).get("account") or "")
+        if actual and name not in (actual, accounts.get(actual, actual)):
+            raise OptionsError(
+                f"accounts: the credentials given for {name!r} are of the account"
+                f" {accounts.get(actual, actual)!r}. Correct the name or the credentials."
+            )
+        yield api
+    finally:
+        await connection.close()
+
+
+def read_last_picture(context: Context) -> LastPicture | None:
+    """The file given by C(last_picture), if any."""
+    path = context.params.get("last_picture")
+    if not path:
+        return None
+    try:
+        with open(path, encoding="utf-8") as handle:
+            text = handle.read()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise LastPictureError(f"last_picture {path} cannot be read: {exc}.") from None
+    return LastPicture.parse(text, path)
+
+
+async def inventory_of(context: Context, picture: Picture, peer: str) -> Inventory:
+    """What would be gone with the server C(peer), from all sources that the options give."""
+    last = read_last_picture(context)
+    names: list[AccountNames] = []
+    if not picture.server(peer).alive:
+        for name, options in account_options(context).items():
+            async with account_api(name, options, picture.accounts) as api:
+                # A name may be given as the account's id; the picture uses names.
+                names.append(await list_names(api, picture, picture.accounts.get(name, name), peer))
+    return take_inventory(picture, peer, names, last)
+
+
+def need_cluster(picture: Picture) -> None:
+    """Raise NotClusteredError for a standalone server."""
+    if picture.meta is None:
+        names = picture.names(server.peer for server in picture.servers if server.alive)
+        raise NotClusteredError(
+            f"{names}: a standalone server, or a cluster without JetStream. There is no membership to change; use"
+            " jetstream_stream_backup and jetstream_stream_restore to move its streams."
+        )

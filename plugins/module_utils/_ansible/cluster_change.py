@@ -1,0 +1,214 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Removal and evacuation of a server: plan, refuse or act, and see it through."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._cluster import actions, lines
+from .._cluster.errors import NotWholeError, RefusedError
+from .._cluster.evacuation import plan_evacuation, touched
+from .._cluster.model import Picture, Server
+from .._cluster.plan import Plan, Refusal, listing, resolve
+from .._cluster.removal import plan_removal
+from .._cluster.wait import Progress, holds, progress, until
+from .._cluster.watch import Watch
+from .._nats.system import peer_id
+from .argspec import ArgumentSpec
+from .cluster import HOLDINGS, inventory_of, need_cluster, wait_options, watching
+from .cluster_stream import remove_from_stream
+from .module import Context, Outcome
+
+REMOVE = HOLDINGS.merge(wait_options(300.0)).merge(
+    ArgumentSpec(
+        {
+            "peer": {"type": "str", "required": True},
+            "stream": {"type": "str"},
+            "allow_online": {"type": "bool", "default": False},
+            "accept_data_loss": {"type": "bool", "default": False},
+            "require_spare": {"type": "bool", "default": False},
+        }
+    )
+)
+EVACUATE = HOLDINGS.merge(wait_options(600.0)).merge(ArgumentSpec({"peer": {"type": "str", "required": True}}))
+
+
+def _hopeless(picture: Picture) -> bool:
+    """A count that only gets a refusal needs no second look."""
+    return picture.meta is None or not picture.meta.has_quorum
+
+
+async def picture_and_target(context: Context, watch: Watch) -> tuple[Picture, Server | None]:
+    """A picture that can be trusted (or one that refuses everything), and the server meant by O(peer)."""
+    picture = await watch.settle(stop=_hopeless)
+    need_cluster(picture)
+    target = resolve(picture, str(context.params["peer"]))
+    if isinstance(target, Refusal):
+        raise RefusedError(target.why, error=target.word)
+    return picture, target
+
+
+def _members(picture: Picture, without: str = "") -> list[str]:
+    members = picture.meta.members if picture.meta else ()
+    return sorted(picture.server(peer).label for peer in members if peer != without)
+
+
+def _nobody(context: Context) -> Plan:
+    """The plan for a server that nobody lists: its id is computed, for groups that may still have it as a peer."""
+    wanted = str(context.params["peer"])
+    return Plan(Server(peer_id(wanted), wanted), False)
+
+
+def _not_a_member(context: Context, picture: Picture) -> str:
+    return (
+        f"{context.params['peer']!r} is in no server's list of members, which is true of a removed server and of a"
+        f" typing error alike. Members: {', '.join(_members(picture))}."
+    )
+
+
+async def remove(context: Context) -> Outcome:
+    """C(jetstream_peer_remove)."""
+    async with watching(context) as watch:
+        if context.params["stream"]:
+            return await remove_from_stream(context, watch)
+        picture, target = await picture_and_target(context, watch)
+        if target is None:
+            plan = _nobody(context)
+            _check_leader(picture)
+        else:
+            plan = plan_removal(
+                picture,
+                target,
+                await inventory_of(context, picture, target.peer),
+                allow_online=context.params["allow_online"],
+                accept_data_loss=context.params["accept_data_loss"],
+                require_spare=context.params["require_spare"],
+            )
+        values = {**plan.values(), "members": _members(picture)}
+        if not plan.needed:
+            _check_leader(picture)
+            if context.params["wait"] and any(plan.target.peer in item.group.peers for item in picture.groups()):
+                values.update(await _wait_whole(context, watch, plan, changed=False))
+            return Outcome(False, values, _diff(values["members"], ""), (_not_a_member(context, picture),))
+        plan.check()
+        values["members"] = _members(picture, plan.target.peer)
+        diff = _diff(_members(picture), plan.target.label)
+        if context.check_mode:
+            return Outcome(True, values, diff, plan.warnings)
+        await watch.sleep(max(lines.removal_pause(lines.oldest_line(picture)) - picture.watched, 0.0))
+        await actions.check_again(watch, picture, plan.target, context.params["allow_online"])
+        sent = await actions.remove_server(watch, plan.target)
+        warnings = (
+            plan.warnings if sent.changed else (*plan.warnings, f"Another run removed it meanwhile: {sent.answer}.")
+        )
+        if context.params["wait"]:
+            values.update(await _wait_whole(context, watch, plan, changed=sent.changed))
+        return Outcome(sent.changed, values, diff, warnings)
+
+
+def _check_leader(picture: Picture) -> None:
+    """Whether someone is no member can be said by a leader with a majority only."""
+    meta = picture.meta
+    if meta is not None and (not meta.has_quorum or not meta.leader):
+        raise RefusedError(
+            f"Refused: {len(meta.voters)} live voters of {meta.size}, {meta.needed} needed, and"
+            f" {'no leader' if not meta.leader else 'no majority'}: nobody can say who is a member.",
+            error="no_quorum",
+        )
+
+
+def _diff(members: list[str], removed: str) -> dict[str, t.Any]:
+    after = [name for name in members if name != removed]
+    return {"before": {"members": members}, "after": {"members": after}}
+
+
+async def _wait_whole(context: Context, watch: Watch, plan: Plan, *, changed: bool) -> dict[str, t.Any]:
+    """Wait until everything replicated is whole on live members; the result's values, or NotWholeError."""
+    state: list[Progress] = []
+    targets: dict[str, int] = {}
+
+    def done(picture: Picture) -> bool:
+        state.append(progress(picture, plan.target.peer, targets))
+        del state[:-1]
+        return not state[0].pending and bool(picture.meta and picture.meta.leader)
+
+    _picture, finished = await until(
+        watch, done, timeout=context.params["wait_timeout"], interval=context.params["wait_interval"]
+    )
+    values = _progress_values(state[0])
+    if not finished:
+        raise NotWholeError(
+            f"{plan.target.label} is removed, but {len(state[0].pending)} streams or consumers are not whole after"
+            f" {context.params['wait_timeout']:g} s: {_reasons(state[0].pending)}. Look at the servers' logs and at"
+            " jetstream_cluster_info; run again to go on waiting. Where a stream still lists the removed server, use"
+            " the option stream.",
+            changed=changed,
+            values={**plan.values(), **values},
+        )
+    return values
+
+
+def _progress_values(state: Progress) -> dict[str, t.Any]:
+    return {"whole": state.whole, "pending": state.pending, "degraded": sorted(state.excused), "reasons": state.excused}
+
+
+def _reasons(pending: dict[str, str]) -> str:
+    return listing((f"{label} ({why})" for label, why in sorted(pending.items())), 10)
+
+
+async def evacuate(context: Context) -> Outcome:
+    """C(jetstream_peer_evacuate)."""
+    async with watching(context) as watch:
+        picture, target = await picture_and_target(context, watch)
+        if target is None:
+            _check_leader(picture)
+            return Outcome(False, _nobody(context).values(), warnings=(_not_a_member(context, picture),))
+        plan = plan_evacuation(picture, target, await inventory_of(context, picture, target.peer))
+        streams = [stream.label for stream in touched(picture, target.peer)]
+        values = {**plan.values(), "streams": streams}
+        if not plan.needed:
+            plan.check()
+            warnings = plan.warnings
+            if picture.meta and target.peer not in picture.meta.members:
+                warnings = (_not_a_member(context, picture),)
+            return Outcome(False, values, warnings=warnings)
+        plan.check()
+        diff = {"before": {"streams": streams}, "after": {"streams": []}}
+        if context.check_mode:
+            return Outcome(True, values, diff, plan.warnings)
+        await actions.evacuate_server(watch, target)
+        if context.params["wait"]:
+            values.update(await _wait_empty(context, watch, plan))
+        return Outcome(True, values, diff, plan.warnings)
+
+
+async def _wait_empty(context: Context, watch: Watch, plan: Plan) -> dict[str, t.Any]:
+    state: list[Progress] = []
+    left: list[int] = []
+    targets: dict[str, int] = {}
+    peer = plan.target.peer
+
+    def done(picture: Picture) -> bool:
+        state.append(progress(picture, peer, targets))
+        left.append(holds(picture.server(peer)))
+        del state[:-1], left[:-1]
+        moving = any(item.group.desired for item in picture.groups())
+        return not state[0].pending and not left[0] and not moving
+
+    _picture, finished = await until(
+        watch, done, timeout=context.params["wait_timeout"], interval=context.params["wait_interval"]
+    )
+    values = {**_progress_values(state[0]), "left": left[0]}
+    if not finished:
+        raise NotWholeError(
+            f"The evacuation of {plan.target.label} is under way, but not done after"
+            f" {context.params['wait_timeout']:g} s: it still has {left[0]} streams and consumers;"
+            f" {_reasons(state[0].pending) or 'moves are under way'}. Run again to go on waiting; do not remove the"
+            " server yet.",
+            changed=True,
+            values={**plan.values(), **values},
+        )
+    return values

@@ -1,0 +1,167 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Looking at a cluster: with the system account's credentials at all of it, with an account's at what that one sees."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+import typing as t
+
+from .._cluster.finding import CRITICAL, WARNING, Finding
+from .._cluster.findings import find
+from .._cluster.inventory import Held as One
+from .._cluster.inventory import Inventory
+from .._cluster.model import Picture
+from .._cluster.result import finding_values, picture_values, simulation_values
+from .._cluster.simulation import select, simulate
+from .._cluster.views import Json, stream_view
+from .._nats.api import JetStream
+from .._nats.connection import Connection
+from .._nats.errors import OptionsError
+from .._nats.system import NotSystemAccountError
+from .argspec import ArgumentSpec
+from .cluster import HOLDINGS, inventory_of, watching
+from .module import Context, Outcome
+
+INFO_SPEC = HOLDINGS.merge(
+    ArgumentSpec(
+        {
+            "simulate_loss": {"type": "list", "elements": "str", "default": []},
+            "streams": {"type": "bool", "default": True},
+            "sample_interval": {"type": "float", "default": 12.0},
+        }
+    )
+)
+_PARALLEL = 16
+
+
+async def info(context: Context) -> Outcome:
+    """C(jetstream_cluster_info)."""
+    params = context.params
+    if params["sample_interval"] < 0:
+        raise OptionsError("sample_interval must be 0 seconds (one look) or more.")
+    async with watching(context) as watch:
+        try:
+            picture = await watch.settle(params["sample_interval"])
+        except NotSystemAccountError as exc:
+            if params["simulate_loss"]:
+                raise
+            return await _of_account(watch.system.connection, exc)
+        held = await _held_by_dead(context, picture)
+    values = {
+        "scope": "cluster",
+        "missing": _missing(picture),
+        **picture_values(picture, streams=params["streams"]),
+        **finding_values((*find(picture), *_held_findings(held))),
+        "only_on_dead": [
+            {**dataclasses.asdict(one), "name": one.label, "servers": servers} for one, servers in _by_item(held)
+        ],
+    }
+    if params["simulate_loss"]:
+        lost = select(picture, params["simulate_loss"])
+        values["simulation"] = simulation_values(picture, simulate(picture, lost))
+    return Outcome(False, values)
+
+
+Held = dict[str, Inventory]
+
+
+async def _held_by_dead(context: Context, picture: Picture) -> Held:
+    """What each dead member holds alone, by its name, as far as the options O(accounts) and O(last_picture) tell."""
+    dead = picture.absent - picture.alive
+    return {picture.server(peer).label: await inventory_of(context, picture, peer) for peer in sorted(dead)}
+
+
+def _by_item(held: Held) -> list[tuple[One, list[str]]]:
+    """Each stream or consumer once, with the dead servers that may have it."""
+    servers: dict[tuple[str, str, str], list[str]] = {}
+    items: dict[tuple[str, str, str], One] = {}
+    for label, inventory in held.items():
+        for one in inventory.held:
+            if one.source != "servers":
+                servers.setdefault(one.key, []).append(label)
+                items[one.key] = one
+    return [(items[key], servers[key]) for key in sorted(items)]
+
+
+def _held_findings(held: Held) -> list[Finding]:
+    found = []
+    for one, servers in _by_item(held):
+        detail = f"No live server has it; its only copy is on {' or '.join(servers)}, which is dead."
+        remedy = "Start that server again, or restore it from a backup once the server is removed."
+        kind = "consumer" if one.consumer else "stream"
+        found.append(Finding(f"{kind}_only_on_dead_server", CRITICAL, (one.label,), detail, remedy))
+    unknown = sorted({account for inventory in held.values() for account in inventory.unknown})
+    if unknown:
+        detail = f"Nobody can say what {', '.join(sorted(held))} held alone of these accounts."
+        remedy = "Give their credentials by accounts, or an earlier result by last_picture."
+        found.append(Finding("dead_server_holdings_unknown", WARNING, tuple(unknown), detail, remedy))
+    return found
+
+
+def _missing(picture: Picture) -> list[str]:
+    """What this picture cannot show."""
+    missing = ["Whether the stores are encrypted: no server tells."]
+    silent = picture.absent - picture.alive
+    if silent:
+        names = picture.names(silent)
+        missing.append(f"Counts and states of what only {names} had: live servers list live copies only.")
+    if not picture.trusted:
+        missing.append("Certainty: it was looked at too briefly for what is in doubt; raise sample_interval.")
+    return missing
+
+
+async def _of_account(connection: Connection, exc: NotSystemAccountError) -> Outcome:
+    """What the credentials of one account show: its streams and consumers, as their leaders see them."""
+    api = JetStream(connection)
+    await api.start()
+    account = str((await api.user_info()).get("account") or "")
+    listed = await api.streams()
+    limit = asyncio.Semaphore(_PARALLEL)
+
+    async def consumers(name: str) -> tuple[list[Json], tuple[str, ...]]:
+        async with limit:
+            found = await api.consumers(name)
+        return [{"name": one.name, "config": one.config, "cluster": one.cluster} for one in found.items], found.missing
+
+    details = await asyncio.gather(*(consumers(stream.name) for stream in listed.items))
+    streams: list[Json] = []
+    findings: list[Finding] = []
+    for stream, (items, absent) in zip(listed.items, details):
+        raw = {"config": stream.config, "state": stream.state, "cluster": stream.cluster, "consumer_detail": items}
+        view = stream_view(account, raw)
+        streams.append(_shown(view, {"stream": view.name, "messages": view.messages, "last_seq": view.last_seq}))
+        streams[-1]["consumers"] = [_shown(one, {"consumer": one.name}) for one in view.consumers]
+        findings.extend(_finding("consumer", f"{account} > {view.name} > {name}") for name in absent)
+    findings.extend(_finding("stream", f"{account} > {name}") for name in listed.missing)
+    missing = [
+        f"Servers, the meta group, live replicas, other accounts and the effect of losses: {exc.message}",
+        "Signs of the last 25 seconds may be stale: they are what the leaders say.",
+    ]
+    values = {
+        "scope": "account",
+        "missing": missing,
+        "taken": round(time.time(), 3),
+        "accounts": [account],
+        "servers": [],
+        "meta": None,
+        "streams": streams,
+        **finding_values(findings),
+    }
+    return Outcome(False, values)
+
+
+def _shown(view: t.Any, head: Json) -> Json:
+    group = view.group
+    replicas = [{"name": one.name, "peer": one.peer, "current": one.current, "lag": one.lag} for one in group.others]
+    return {**head, "num_replicas": view.replicas, "leader": group.leader or None, "replicas": replicas}
+
+
+def _finding(kind: str, label: str) -> Finding:
+    detail = "It is assigned, but no server that has it answers."
+    remedy = "See which server is down (with the system account's credentials)."
+    return Finding(f"{kind}_missing", CRITICAL, (label,), detail, remedy)

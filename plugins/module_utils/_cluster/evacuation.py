@@ -1,0 +1,76 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan of an evacuation: everything off a server, which stays a member; pure."""
+
+from __future__ import annotations
+
+from .groups import Stream
+from .inventory import Inventory
+from .lines import can_evacuate, evacuation_by_hand, oldest_line
+from .model import Picture, Server
+from .placement import replacements, why_not
+from .plan import Plan, Refusal, listing, meta_facts
+from .refusals import quorum_refusals
+
+
+def touched(picture: Picture, peer: str) -> list[Stream]:
+    """Streams with a copy, or a consumer's copy, on that server."""
+    return [
+        stream
+        for stream in picture.streams
+        if peer in stream.group.peers or any(peer in consumer.group.peers for consumer in stream.consumers)
+    ]
+
+
+def plan_evacuation(picture: Picture, target: Server, inventory: Inventory) -> Plan:
+    """Move everything off C(target), alive or dead."""
+    meta, arithmetic = picture.meta, meta_facts(picture)
+    refusals = quorum_refusals(picture)
+    if meta is None:
+        return Plan(target, True, tuple(refusals))
+    if target.peer not in meta.members:
+        return Plan(target, False, arithmetic=arithmetic)
+    line = oldest_line(picture)
+    if not can_evacuate(line):
+        refusals.insert(0, Refusal("unsupported_by_server", evacuation_by_hand(line)))
+    gone = frozenset([target.peer])
+    streams = touched(picture, target.peer)
+    left = picture.usable - gone
+    highest = max([stream.group.wanted for stream in streams], default=1)
+    arithmetic += f" Without {target.label}: {len(left)} live servers; the highest num_replicas on it is {highest}."
+    if len(left) < highest:
+        why = (
+            f"{len(left)} live servers besides {target.label} are fewer than {highest} replicas: streams would be cut"
+            " down silently and stay so. Add a server first."
+        )
+        refusals.append(Refusal("no_spare", why))
+    stuck = [stream for stream in streams if _stuck(picture, stream, gone)]
+    if stuck:
+        names = listing(f"{stream.label} ({why_not(picture, stream, gone)})" for stream in stuck)
+        why = f"{len(stuck)} streams fit nowhere else and would stay, silently: {names}. Change their placement first."
+        refusals.append(Refusal("no_suitable_peers", why))
+    headless = [stream.label for stream in streams if not stream.group.has_quorum]
+    if headless:
+        why = (
+            f"Streams without a quorum cannot be moved: {listing(headless)}. Start their dead servers again, or remove"
+            " these with jetstream_peer_remove."
+        )
+        refusals.append(Refusal("stream_without_quorum", why))
+    warnings = list(inventory.notes)
+    warnings.append(
+        f"{target.label} stays a member and counts for the quorum, and new streams may be placed on it: remove it soon,"
+        " or give it the server tag !jetstream."
+    )
+    waiting = [one for one in inventory.held if one.source != "servers"]
+    if not target.alive and (waiting or inventory.unknown):
+        names = listing(one.label for one in waiting) or "nobody can say what that is"
+        warnings.append(f"What only {target.label} holds is moved off when it is back ({names}).")
+    needed = bool(streams or waiting or (inventory.unknown and not target.alive))
+    return Plan(target, needed, tuple(refusals), tuple(warnings), arithmetic, unhealed=tuple(s.label for s in stuck))
+
+
+def _stuck(picture: Picture, stream: Stream, gone: frozenset[str]) -> bool:
+    onto, lacking = replacements(picture, stream, gone)
+    return len(onto) < lacking
