@@ -41,8 +41,9 @@ demo: ## lose and restore an account's streams on an embedded cluster
 	@python="$$($(PYTHONS))" && "$$python" tests/tools/environment.py .cache/venv-demo tests/requirements-runtime.txt
 	@PYTHONPATH=tests .cache/venv-demo/bin/python tests/demo/demo.py
 
-bench: venv ## measure against the nats command line
-	@$(RUN) tests/bench/run.py
+bench: ## measure against the nats command line (BENCH_ARGS for more words)
+	@python="$$($(PYTHONS))" && "$$python" tests/tools/environment.py .cache/venv-demo tests/requirements-runtime.txt
+	@PYTHONPATH=tests .cache/venv-demo/bin/python tests/bench/run.py $(BENCH_ARGS)
 
 format: venv ## bring all Python files into shape
 	@$(VENV)/bin/ruff format

@@ -13,7 +13,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 requirements:
   - Python >= 3.9
-  - nats-py >= 2.7, with its C(nkeys) extra for O(credentials) and O(nkey_seed)
+  - nats-py >= 2.8, with its C(nkeys) extra for O(credentials) and O(nkey_seed)
 options:
   servers:
     description:

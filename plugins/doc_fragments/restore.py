@@ -16,7 +16,7 @@ options:
     description:
       - What to do where a stream of that name exists and differs from the backup. One that is the same is left alone.
       - V(replace) deletes it and restores the backup, after the backup was verified, and after it was proven that a stream
-        with the wanted replicas, placement and storage can be created. In check mode, RV(lost) says what would be lost.
+        with the wanted replicas, placement and storage can be created. In check mode, C(lost) in the result says what would be lost.
     type: str
     choices: [fail, skip, replace]
     default: fail

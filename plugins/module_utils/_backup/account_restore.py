@@ -23,6 +23,9 @@ from .session import Session
 from .setfile import SetFile, load
 from .sources import origins
 
+# Backups to verify at once.
+_CHECKS = 4
+
 
 @dataclasses.dataclass(frozen=True)
 class AccountRestoreOptions:
@@ -69,6 +72,7 @@ class AccountRestore:
         self._options = options
         self._check = check
         self._stop = False
+        self._checks = asyncio.Semaphore(_CHECKS)
 
     async def run(self) -> list[RestoreResult]:
         """Restore every selected stream; returns their results by name.
@@ -166,18 +170,20 @@ class AccountRestore:
         return ""
 
     async def _one(self, member: Member, target: t.Any, slots: asyncio.Semaphore) -> RestoreResult:
-        async with slots:
-            if self._stop:
-                reason = "an earlier stream failed and on_error is stop"
-                return RestoreResult(member.name, "skipped", member.path, reason=reason)
-            try:
+        try:
+            # Not in a slot: while one stream is sent, the backups of the next are verified.
+            async with self._checks:
                 backup = await self._inspect(member)
+            async with slots:
+                if self._stop:
+                    reason = "an earlier stream failed and on_error is stop"
+                    return RestoreResult(member.name, "skipped", member.path, reason=reason)
                 return await self._session.run(
                     lambda js: restore_stream(js, backup, self._options.stream, target, check=self._check)
                 )
-            except (NatsError, ArchiveError) as exc:
-                self._stop = self._options.on_error == "stop" or isinstance(exc, ConnectionLostError)
-                return RestoreResult(member.name, "failed", member.path, reason=str(exc), failure=exc)
+        except (NatsError, ArchiveError) as exc:
+            self._stop = self._options.on_error == "stop" or isinstance(exc, ConnectionLostError)
+            return RestoreResult(member.name, "failed", member.path, reason=str(exc), failure=exc)
 
     async def _inspect(self, member: Member) -> Backup:
         level = self._options.stream.verify

@@ -57,7 +57,8 @@ def check_directory_path(path: str) -> None:
         place = os.path.dirname(place)
     if not os.path.isdir(place):
         raise PathError(f"path {path} cannot be made: {place} is a file.", error="path_not_directory")
-    for directory in {place, os.path.dirname(path) if os.path.isdir(os.path.dirname(path)) else place}:
+    parent = os.path.dirname(path)
+    for directory in [place, parent] if os.path.isdir(parent) else [place]:
         if not os.access(directory, os.W_OK | os.X_OK) or os.statvfs(directory).f_flag & os.ST_RDONLY:
             raise PathError(
                 f"path {path} is not writable: user {os.geteuid()} cannot write to {directory}.",

@@ -1,0 +1,54 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine without Ansible, as a process to be measured: what the modules do between their start and their result.
+
+usage: engine.py {backup,restore} URL PATH [STREAM]      (without a stream: the account)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account import (
+    AccountBackup,
+    AccountOptions,
+    backup_stream,
+)
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account_restore import (
+    AccountRestore,
+    AccountRestoreOptions,
+)
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import inspect
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.plan import RestoreOptions
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.restore import look_at_target, restore_stream
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.session import Session
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.stream import BackupOptions
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
+
+
+async def run(verb: str, url: str, path: str, stream: str) -> None:
+    """Do it; any failure ends the process with a traceback."""
+    async with Session(
+        make_options({"servers": [url], "user": "app", "password": os.environ["BENCH_PASSWORD"]})
+    ) as session:
+        if verb == "backup" and stream:
+            print((await backup_stream(session, stream, path, BackupOptions(), check=False)).status)
+        elif verb == "backup":
+            results, _warnings = await AccountBackup(session, path, AccountOptions(), check=False).run()
+            assert all(result.failure is None for result in results), [r.reason for r in results if r.failure]
+            print(len(results), {result.status for result in results})
+        elif stream:
+            target = await look_at_target(session.js)
+            backup = inspect(path)
+            print((await restore_stream(session.js, backup, RestoreOptions(), target, check=False)).status)
+        else:
+            done = await AccountRestore(session, path, AccountRestoreOptions(), check=False).run()
+            assert all(result.failure is None for result in done), [r.reason for r in done if r.failure]
+            print(len(done), {result.status for result in done})
+
+
+if __name__ == "__main__":
+    asyncio.run(run(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else ""))
