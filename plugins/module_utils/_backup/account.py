@@ -22,7 +22,7 @@ from .directory import Workplace, check_directory_path
 from .errors import BackupError, PathError
 from .results import StreamResult, failed
 from .session import Session
-from .stream import BackupOptions, Source, check_memory, examine, look, transfer, why_transfer
+from .stream import BackupOptions, Source, check_memory, examine, line_notes, look, transfer, why_transfer
 from .writer import Worker
 
 
@@ -56,7 +56,7 @@ async def backup_stream(
         result = await _stage(session, info, path, options, workplace, writer)
         if result.changed:
             await Committer(workplace, publisher).commit(os.path.join(workplace.stage, stream), path)
-        return result
+        return dataclasses.replace(result, warnings=(*result.warnings, *line_notes(session.js, [info])))
 
 
 async def _predict(js: JetStream, info: StreamInfo, account: str, path: str, options: BackupOptions) -> StreamResult:
@@ -143,9 +143,10 @@ class AccountBackup:
         check_transfer(self._session.js, self._options.stream)
         listing = await self._session.js.streams()
         self._require_matches(listing)
+        notes = line_notes(self._session.js, self._chosen(listing))
         if self._check:
             results = [await self._predict(info) for info in self._chosen(listing)] + self._unreachable(listing)
-            return sorted(results, key=lambda result: result.stream), []
+            return sorted(results, key=lambda result: result.stream), [*notes, *self._close(listing)]
         with Workplace(self._path) as workplace, Worker() as writer, Worker() as publisher:
             os.makedirs(self._path, mode=0o700, exist_ok=True)
             committer = Committer(workplace, publisher)
@@ -153,14 +154,15 @@ class AccountBackup:
             jobs = [self._one(info, slots, workplace, committer, writer) for info in self._chosen(listing)]
             results = [*await asyncio.gather(*jobs), *self._unreachable(listing)]
             results.sort(key=lambda result: result.stream)
-            warnings = self._close(listing, results)
-        return results, warnings
+            notes += self._close(listing)
+            setfile.update(self._path, self._session.account, results, _names(listing))
+        return results, list(notes)
 
     def _chosen(self, listing: Listing[StreamInfo]) -> list[StreamInfo]:
         return [info for info in listing.items if selected(info.name, self._options.streams, self._options.exclude)]
 
     def _require_matches(self, listing: Listing[StreamInfo]) -> None:
-        names = [*(info.name for info in listing.items), *listing.missing, *listing.offline]
+        names = _names(listing)
         for glob in self._options.streams:
             if not any(character in glob for character in "*?[") and glob not in names:
                 raise OptionsError(
@@ -226,21 +228,26 @@ class AccountBackup:
             return dataclasses.replace(result, warnings=(*result.warnings, note))
         return result
 
-    def _close(self, listing: Listing[StreamInfo], results: list[StreamResult]) -> list[str]:
-        """Write the set's file, and deal with directories of streams that are no more."""
-        existing = {info.name for info in listing.items} | set(listing.missing) | set(listing.offline)
+    def _close(self, listing: Listing[StreamInfo]) -> tuple[str, ...]:
+        """Deal with directories of streams that are no more; in check mode only say so."""
+        existing = _names(listing)
         warnings = []
-        for name in sorted(os.listdir(self._path)):
+        for name in sorted(os.listdir(self._path)) if os.path.isdir(self._path) else ():
             directory = os.path.join(self._path, name)
             if name in existing:
                 continue
-            if self._options.prune:
-                shutil.rmtree(directory)
-                self.changed = True
-            else:
+            if not self._options.prune:
                 warnings.append(
                     f"{directory} is the backup of a stream that is no more. An account restore leaves it out; set"
                     " prune to remove it."
                 )
-        setfile.update(self._path, self._session.account, results, existing)
-        return warnings
+                continue
+            self.changed = True
+            if not self._check:
+                shutil.rmtree(directory)
+        return tuple(warnings)
+
+
+def _names(listing: Listing[StreamInfo]) -> set[str]:
+    """The names of all streams of a listing, those without an answer included."""
+    return {info.name for info in listing.items} | set(listing.missing) | set(listing.offline)

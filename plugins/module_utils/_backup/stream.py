@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Iterable
 
 from .._archive.report import ArchiveReport
 from .._archive.verify import check_directory_consistency, settle_end
@@ -67,6 +68,18 @@ async def look(js: JetStream, info: StreamInfo, account: str, options: BackupOpt
         for name in (*listing.missing, *listing.offline)
     ]
     return Source(info, listing.items, account, tuple(notes))
+
+
+def line_notes(js: JetStream, infos: Iterable[StreamInfo]) -> tuple[str, ...]:
+    """What is known to go wrong on this line when such streams are backed up."""
+    replicated = [info.name for info in infos if int(info.config.get("num_replicas") or 1) > 1]
+    if not replicated or not js.line.snapshot_can_desync:
+        return ()
+    return (
+        f"nats-server {js.line} can, rarely, desync the replicas of a stream that is written to while its snapshot is"
+        f" taken (nats-server 7655); {len(replicated)} of these streams have replicas. Upgrade to 2.11.12, 2.12.3 or"
+        " 2.14, or back up while writers pause.",
+    )
 
 
 def check_memory(js: JetStream, info: StreamInfo) -> None:

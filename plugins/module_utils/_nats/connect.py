@@ -18,8 +18,8 @@ from .options import Options
 _READ_SIZE = 1 << 20
 NATS_IMPORT_ERROR: str | None = None
 try:
-    import nats.errors as nats_errors
     import nats.aio.client as nats_client
+    import nats.errors as nats_errors
     from nats.aio.client import Client, RawCredentials
 except ImportError:
     NATS_IMPORT_ERROR = traceback.format_exc()
