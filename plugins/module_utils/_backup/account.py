@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import fnmatch
 import os
 import shutil
 import typing as t
@@ -19,8 +18,9 @@ from .._nats.model import Listing, StreamInfo
 from . import setfile
 from .commit import Committer
 from .directory import Workplace, check_directory_path
-from .errors import BackupError, PathError
+from .errors import BackupError
 from .results import StreamResult, failed
+from .selection import check_account_target, selected
 from .session import Session
 from .stream import BackupOptions, Source, check_memory, examine, line_notes, look, transfer, why_transfer
 from .writer import Worker
@@ -100,27 +100,6 @@ class AccountOptions:
     on_error: str = "continue"
     prune: bool = False
     stream: BackupOptions = dataclasses.field(default_factory=BackupOptions)
-
-
-def selected(name: str, streams: t.Sequence[str], exclude: t.Sequence[str]) -> bool:
-    """Whether a name matches one of the globs C(streams) and none of C(exclude)."""
-    return any(fnmatch.fnmatchcase(name, glob) for glob in streams) and not any(
-        fnmatch.fnmatchcase(name, glob) for glob in exclude
-    )
-
-
-def check_account_target(path: str) -> None:
-    """Refuse a directory that holds anything but the backups of streams. Raises PathError."""
-    check_directory_path(path)
-    if not os.path.isdir(path):
-        return
-    for name in sorted(os.listdir(path)):
-        if not os.path.isdir(os.path.join(path, name)) or os.path.islink(os.path.join(path, name)):
-            raise PathError(
-                f"path {path} is not the backup of an account: it holds the file {name}. Give an empty directory or one"
-                " that holds only backups of streams, each in a directory of the stream's name.",
-                error="path_not_backup",
-            )
 
 
 class AccountBackup:

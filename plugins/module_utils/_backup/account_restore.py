@@ -13,12 +13,12 @@ import typing as t
 
 from .._archive.errors import ArchiveError
 from .._nats.errors import ConnectionLostError, NatsError, OptionsError
-from .account import selected
 from .errors import InvalidBackupError, PathError
 from .inspect import Backup, inspect, looks_like_backup
 from .plan import RestoreOptions
 from .restore import look_at_target, restore_stream
 from .results import RestoreResult
+from .selection import selected
 from .session import Session
 from .setfile import SetFile, load
 from .sources import origins

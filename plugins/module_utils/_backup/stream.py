@@ -75,11 +75,12 @@ def line_notes(js: JetStream, infos: Iterable[StreamInfo]) -> tuple[str, ...]:
     replicated = [info.name for info in infos if int(info.config.get("num_replicas") or 1) > 1]
     if not replicated or not js.line.snapshot_can_desync:
         return ()
-    return (
+    note = (
         f"nats-server {js.line} can, rarely, desync the replicas of a stream that is written to while its snapshot is"
         f" taken (nats-server 7655); {len(replicated)} of these streams have replicas. Upgrade to 2.11.12, 2.12.3 or"
-        " 2.14, or back up while writers pause.",
+        " 2.14, or back up while writers pause."
     )
+    return (note,)
 
 
 def check_memory(js: JetStream, info: StreamInfo) -> None:
