@@ -10,7 +10,6 @@ import asyncio
 import dataclasses
 import os
 import shutil
-import typing as t
 
 from .._nats.api import JetStream, check_stream_name
 from .._nats.errors import ConnectionLostError, NatsError, OptionsError
