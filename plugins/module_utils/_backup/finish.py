@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""After the data: consumers that were not in it, origins that have to be reached again, and what could not be kept."""
+"""After the data: origins that have to be reached again, and what could not be kept."""
 
 from __future__ import annotations
 
@@ -11,64 +11,9 @@ import datetime
 import time
 
 from .._nats.api import JetStream
-from .._nats.errors import ApiError, NatsError
+from .._nats.errors import NatsError
 from .._nats.model import Json, StreamInfo
-from . import compare
 from .inspect import Backup
-from .manifest import ConsumerRecord
-from .plan import Plan
-
-
-def consumer_config(record: ConsumerRecord, retention: str) -> Json:
-    """The configuration that makes a consumer go on where it was: behind its acknowledgement floor."""
-    config = {key: value for key, value in record.config.items() if value is not None}
-    metadata = {k: v for k, v in (config.get("metadata") or {}).items() if not k.startswith("_nats.")}
-    config.pop("metadata", None)
-    if metadata:
-        config["metadata"] = metadata
-    config["name"] = record.name
-    floor = int(record.ack_floor["stream_seq"])
-    if floor and retention != "workqueue":  # of a work queue, what was acknowledged is gone anyway
-        for key in ("deliver_policy", "opt_start_seq", "opt_start_time"):
-            config.pop(key, None)
-        config["deliver_policy"] = "by_start_sequence"
-        config["opt_start_seq"] = floor + 1
-    return config
-
-
-async def finish_consumers(js: JetStream, backup: Backup, plan: Plan) -> tuple[StreamInfo, list[str], list[str]]:
-    """Create the lasting consumers that the archive did not bring.
-
-    Returns the stream's state, the names created, and warnings that say from where each will deliver.
-    """
-    info = await js.stream_info(plan.name)
-    records = [record for record in backup.consumers if compare.lasting(record.config)]
-    if not records:
-        return info, [], []
-    present = (await js.consumers(plan.name)).items if info.state.get("consumer_count") else ()
-    differences, absent = compare.consumer_differences(records, present)
-    created, warnings = [], [f"{line}." for line in differences]
-    retention = str(plan.config.get("retention", "limits"))
-    for record in absent:
-        config = consumer_config(record, retention)
-        try:
-            await js.create_consumer(plan.name, config)
-        except ApiError as exc:
-            warnings.append(
-                f"consumer {plan.name} > {record.name} was not in the archive and cannot be created: {exc}."
-            )
-            continue
-        created.append(record.name)
-        floor = int(record.ack_floor["stream_seq"])
-        start = f"from sequence {floor + 1}" if floor else "from its own start"
-        pending = f"; {record.num_ack_pending} pending acknowledgements are lost" if record.num_ack_pending else ""
-        warnings.append(
-            f"consumer {plan.name} > {record.name} was not in the archive; it was created from the manifest and"
-            f" delivers {start}{pending}."
-        )
-    if created:
-        info = await js.stream_info(plan.name)
-    return info, created, warnings
 
 
 def _seconds_since(text: str) -> float:

@@ -11,10 +11,14 @@ import dataclasses
 from .._nats.api import JetStream, check_stream_name
 from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
 from . import compare, preflight
+from .consumers import settled
 from .inspect import Backup
 from .manifest import ConsumerRecord
 from .sender import Upload
 from .sources import same_but_starts
+
+# Seconds to wait for the consumers of a stream that is there: one may just be electing its leader.
+_PATIENCE = 6.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,10 +86,10 @@ async def make_plan(
     config, warnings = preflight.supported_config(config, backup.consumers, js, options.drop_unsupported)
     name = config["name"]
     existing = await js.find_stream(name)
-    consumers: tuple[ConsumerInfo, ...] = ()
     if existing is not None:
+        consumers: Listing[ConsumerInfo] = Listing(())
         if existing.state.get("consumer_count"):
-            consumers = (await js.consumers(name)).items
+            consumers = await settled(js, name, (), _PATIENCE)
         plan = _against(backup, config, existing, consumers, tuple(warnings))
         if plan.action != "replace" or (options.on_conflict != "replace" and not plan.debris):
             return plan
@@ -101,15 +105,20 @@ async def make_plan(
 
 
 def _against(
-    backup: Backup, config: Json, existing: StreamInfo, consumers: tuple[ConsumerInfo, ...], warnings: tuple[str, ...]
+    backup: Backup, config: Json, existing: StreamInfo, listing: Listing[ConsumerInfo], warnings: tuple[str, ...]
 ) -> Plan:
+    consumers, silent = listing.items, {*listing.missing, *listing.offline}
     marked = compare.MARKER in (existing.config.get("metadata") or {})
     wanted = same_but_starts(config, existing.config)
     state = compare.state_differences(backup.state, existing, exact=backup.exact)
     of_config = compare.config_differences(wanted, existing.config)
     of_consumers, absent = compare.consumer_differences(
-        [record for record in backup.consumers if compare.lasting(record.config)], consumers
+        [record for record in backup.consumers if compare.lasting(record.config) and record.name not in silent],
+        consumers,
+        int(existing.state.get("first_seq") or 0),
     )
+    if silent:
+        warnings = (*warnings, f"stream {config['name']}: no answer about {', '.join(sorted(silent))}; not compared.")
     differences = (*of_config, *state, *of_consumers)
     base = Plan("none", config["name"], config, existing, consumers, differences=differences, warnings=warnings)
     if marked:

@@ -17,8 +17,9 @@ from .._nats.api import JetStream
 from .._nats.errors import ApiError, NatsError
 from .._nats.model import Json, Listing, StreamInfo
 from . import compare
+from .consumers import finish_consumers
 from .errors import ConflictError, RestoreError, VerificationError
-from .finish import finish_consumers, notes_on_loss, wait_for_origins
+from .finish import notes_on_loss, wait_for_origins
 from .inspect import Backup, warnings_of
 from .live_sources import hold_back
 from .plan import Plan, RestoreOptions, make_plan
@@ -95,9 +96,8 @@ class _Restore:
 
     async def run(self, result: RestoreResult) -> RestoreResult:
         plan = self._plan
-        status = {"create": "created", "replace": "replaced", "finish": "finished"}[plan.action]
-        if plan.debris:
-            status = "created"
+        statuses = {"create": "created", "replace": "replaced", "finish": "finished"}
+        status = "created" if plan.debris else statuses[plan.action]
         if plan.action == "finish":
             relaxed = Relaxed(plan.config, plan.config)
         else:
@@ -105,7 +105,7 @@ class _Restore:
                 await self._make_room()
             self._warnings += await hold_back(self._js, plan.name, self._target.streams)
             relaxed = await self._send_until_taken()
-        info, names, notes = await finish_consumers(self._js, self._backup, plan)
+        info, names, notes = await finish_consumers(self._js, self._backup, plan.config)
         self._warnings += notes
         if relaxed.request is not relaxed.wanted or plan.config_update:
             # Without the marker, and with what was relaxed.

@@ -227,4 +227,6 @@ class JetStream:
     async def restore(self, stream: str, request: Json, *, timeout: float) -> str:
         """Start a restore; returns the subject that takes the chunks."""
         answer = await self.call(f"STREAM.RESTORE.{stream}", request, timeout=timeout, what=f"restore of {stream}")
+        if not answer.get("deliver_subject"):
+            raise NatsError(f"restore of {stream}: unexpected answer: {json.dumps(answer)[:200]}.")
         return str(answer["deliver_subject"])

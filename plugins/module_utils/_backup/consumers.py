@@ -1,0 +1,92 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The consumers of a restored stream: waiting for those of the archive, making those that were not in it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import typing as t
+
+from .._nats.api import JetStream
+from .._nats.errors import ApiError
+from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
+from . import compare
+from .inspect import Backup
+from .manifest import ConsumerRecord
+
+# A cluster answers a restore before its consumers have been assigned and have elected leaders.
+_PATIENCE_CLUSTERED = 30.0
+_PATIENCE = 3.0
+
+
+def consumer_config(record: ConsumerRecord, retention: str) -> Json:
+    """The configuration that makes a consumer go on where it was: behind its acknowledgement floor."""
+    config = {key: value for key, value in record.config.items() if value is not None}
+    metadata = {k: v for k, v in (config.get("metadata") or {}).items() if not k.startswith("_nats.")}
+    config.pop("metadata", None)
+    if metadata:
+        config["metadata"] = metadata
+    config["name"] = record.name
+    floor = int(record.ack_floor["stream_seq"])
+    if floor and retention != "workqueue":  # of a work queue, what was acknowledged is gone anyway
+        for key in ("deliver_policy", "opt_start_seq", "opt_start_time"):
+            config.pop(key, None)
+        config["deliver_policy"] = "by_start_sequence"
+        config["opt_start_seq"] = floor + 1
+    return config
+
+
+async def settled(js: JetStream, stream: str, expected: t.Collection[str], patience: float) -> Listing[ConsumerInfo]:
+    """The consumers of a stream, once every one that is C(expected) or exists has answered, or after C(patience) s.
+
+    C(missing) and C(offline) name those that exist and did not answer.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        listing = await js.consumers(stream)
+        silent = {*listing.missing, *listing.offline}
+        if not silent and not set(expected) - {consumer.name for consumer in listing.items}:
+            return listing
+        if time.monotonic() > deadline:
+            return listing
+        await asyncio.sleep(0.1)
+
+
+async def finish_consumers(js: JetStream, backup: Backup, config: Json) -> tuple[StreamInfo, list[str], list[str]]:
+    """Create the lasting consumers that the archive did not bring to the stream of that C(config).
+
+    Returns the stream's state, the names created, and warnings that say from where each will deliver.
+    """
+    stream, retention = config["name"], str(config.get("retention", "limits"))
+    records = [record for record in backup.consumers if compare.lasting(record.config)]
+    if not records:
+        return await js.stream_info(stream), [], []
+    archived = [record.name for record in records if record.in_archive]
+    listing = await settled(js, stream, archived, _PATIENCE_CLUSTERED if js.clustered else _PATIENCE)
+    info = await js.stream_info(stream)
+    silent = {*listing.missing, *listing.offline}
+    differences, absent = compare.consumer_differences(records, listing.items, int(info.state.get("first_seq") or 0))
+    created, warnings = [], [f"{line}." for line in differences]
+    for record in absent:
+        if record.name in silent:
+            warnings.append(
+                f"consumer {stream} > {record.name} was restored and does not answer yet; check that it gets a leader."
+            )
+            continue
+        try:
+            await js.create_consumer(stream, consumer_config(record, retention))
+        except ApiError as exc:
+            warnings.append(f"consumer {stream} > {record.name} was not in the archive and cannot be created: {exc}.")
+            continue
+        created.append(record.name)
+        floor = int(record.ack_floor["stream_seq"])
+        start = f"from sequence {floor + 1}" if floor else "from its own start"
+        pending = f"; {record.num_ack_pending} pending acknowledgements are lost" if record.num_ack_pending else ""
+        warnings.append(
+            f"consumer {stream} > {record.name} was not in the archive; it was created from the manifest and"
+            f" delivers {start}{pending}."
+        )
+    return await js.stream_info(stream) if created else info, created, warnings
