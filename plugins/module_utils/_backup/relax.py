@@ -52,6 +52,10 @@ def relax_after(error: ApiError, relaxed: Relaxed) -> Relaxed | None:
             return None
         request["subjects"] = [f"natsops.restore.{uuid.uuid4().hex}"]
         return dataclasses.replace(relaxed, request=request)
+    if error.err_code in (10058, 10130) and int(request.get("num_replicas") or 1) > 1:
+        # A cluster can take its own half-made stream for another one; with one replica there is no such race.
+        request["num_replicas"] = 1
+        return dataclasses.replace(relaxed, request=request)
     if error.err_code == 10026 and request.get("max_consumers") != -1:
         request["max_consumers"] = -1
         return dataclasses.replace(relaxed, request=request)
