@@ -231,6 +231,8 @@ class Playbooks:
         link = work / "collections" / "ansible_collections" / "natsops" / "jetstream"
         link.parent.mkdir(parents=True)
         link.symlink_to(CHECKOUT)
+        # Ansible would read a "$" in this checkout's own path as the beginning of a variable.
+        (work / "callbacks").symlink_to(Path(__file__).resolve().parent / "callbacks")
         self._variables = work / "variables.json"
         self._variables.touch(mode=0o600)
         values = {
@@ -251,7 +253,7 @@ class Playbooks:
             "ANSIBLE_CONFIG": str(self._work / "ansible.cfg"),
             "ANSIBLE_HOME": str(self._work / "ansible"),
             "ANSIBLE_COLLECTIONS_PATH": str(self._work / "collections"),
-            "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
+            "ANSIBLE_CALLBACK_PLUGINS": str(self._work / "callbacks"),
             "ANSIBLE_CALLBACKS_ENABLED": "natsops_results",
             "ANSIBLE_NOCOLOR": "true",
             "NATSOPS_RESULTS": str(results),
