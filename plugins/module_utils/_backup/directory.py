@@ -160,6 +160,8 @@ class Workplace:
         for name in os.listdir(parent):
             if name.startswith(self._prefix()):
                 shutil.rmtree(os.path.join(parent, name))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_hidden(f"{self.path}.json", "new"))  # of the file beside an account's backup
 
     def make(self, name: str) -> str:
         """A new empty directory in the hidden place, mode 0700."""
@@ -176,10 +178,30 @@ class Workplace:
             elif _exchange(made, final):
                 shutil.rmtree(made)
             else:
-                old = _hidden(final, "old")
-                os.rename(final, old)
-                os.rename(made, final)
-                shutil.rmtree(old)
+                self._replace(made, final)
+
+    def _replace(self, made: str, final: str) -> None:
+        """Publish in two steps, where the system cannot exchange directories in one."""
+        old = _hidden(final, "old")
+        os.rename(final, old)
+        try:
+            os.rename(made, final)
+        except OSError:
+            os.rename(old, final)
+            raise
+        # Out of the way in one step: what a killed run leaves under the name must be whole, since it may be put back.
+        os.rename(old, made)
+        shutil.rmtree(made)
+
+
+def interrupted_below(path: str) -> dict[str, list[str]]:
+    """Names whose backup right below C(path) was begun and did not end, with the hidden entries of each."""
+    found: dict[str, list[str]] = {}
+    for entry in sorted(os.listdir(path)):
+        name, tag, _rest = entry.rpartition(f".{_TAG}-")
+        if tag and len(name) > 1 and name.startswith("."):
+            found.setdefault(name[1:], []).append(entry)
+    return found
 
 
 def _exchange(one: str, other: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import typing as t
 from collections.abc import Iterable
 
 from .._archive.report import ArchiveReport
@@ -93,7 +94,9 @@ def check_memory(js: JetStream, info: StreamInfo) -> None:
         )
 
 
-def examine(path: str, stream: str, level: str, *, force: bool) -> Backup | None:
+def examine(
+    path: str, stream: str, level: str, *, force: bool, stop: t.Callable[[], bool] | None = None
+) -> Backup | None:
     """The backup that is in C(path) now, checked; C(None) where there is nothing.
 
     Refuses to write over anything but an earlier backup of this stream: raises PathError.
@@ -111,7 +114,7 @@ def examine(path: str, stream: str, level: str, *, force: bool) -> Backup | None
             " Give an empty directory or one that holds a backup of this stream.",
             error="path_not_backup",
         )
-    backup = inspect(path, level)
+    backup = inspect(path, level, stop)
     if backup.stream != stream and not (force and not backup.stream):
         held = f"a backup of the stream {backup.stream}" if backup.stream else "a damaged backup of an unknown stream"
         raise PathError(
