@@ -269,7 +269,7 @@ def account_restore(bench: Bench, names: list[str], kept: str, title: str, goal:
 
 
 def cli_account_restore(bench: Bench, names: list[str], kept: str) -> Figure:
-    """The command line fails now and then on a healthy cluster, since it does not send a first chunk again: try anew."""
+    """The command line fails now and then on a healthy cluster, where it does not repeat a first chunk: try anew."""
     for _attempt in range(5):
         try:
             return bench.cli("backup", "restore", "account", kept)
@@ -282,7 +282,10 @@ def cli_account_restore(bench: Bench, names: list[str], kept: str) -> Figure:
 
 def table(rows: list[Row]) -> str:
     """The rows as a Markdown table."""
-    head = "| work | goal | wall, CLI | wall | **ratio** | CPU, CLI | CPU | ratio | memory, CLI | memory | ansible-playbook |"
+    columns = (
+        "work, goal, wall of CLI, wall, **ratio**, CPU of CLI, CPU, ratio, memory of CLI, memory, ansible-playbook"
+    )
+    head = f"| {columns.replace(chr(44), ' |')} |"
     lines = [head, "|---|---|" + "---:|" * 9]
     for row in rows:
         cells = [row.title, row.goal]

@@ -14,8 +14,8 @@ from .._backup.account_restore import AccountRestore, AccountRestoreOptions
 from .._backup.directory import normal_path
 from .._backup.errors import PathError, RestoreError
 from .._backup.inspect import Backup, inspect
-from .._backup.plan import RestoreOptions
-from .._backup.restore import look_at_target, restore_stream
+from .._backup.plan import RestoreOptions, look_at_target
+from .._backup.restore import restore_stream
 from .._backup.results import RestoreResult, restore_json
 from .._backup.sender import Upload
 from .._backup.session import Session
@@ -127,7 +127,7 @@ async def stream_restore(context: Context) -> Outcome:
 
 
 async def _restore(js: JetStream, backup: Backup, options: RestoreOptions, check: bool) -> RestoreResult:
-    return await restore_stream(js, backup, options, await look_at_target(js), check=check)
+    return await restore_stream(js, backup, options, await look_at_target(js), asyncio.Lock(), check=check)
 
 
 def _open(path: str, options: RestoreOptions) -> Backup:

@@ -20,6 +20,8 @@ from .manifest import ConsumerRecord
 # A cluster answers a restore before its consumers have been assigned and have elected leaders.
 _PATIENCE_CLUSTERED = 30.0
 _PATIENCE = 3.0
+# They may have been read, or have expired, meanwhile: no reason to wait for long.
+_PATIENCE_PENDING = 10.0
 
 
 def consumer_config(record: ConsumerRecord, retention: str) -> Json:
@@ -55,18 +57,19 @@ async def settled(js: JetStream, stream: str, expected: t.Collection[str], patie
         await asyncio.sleep(0.1)
 
 
-async def finish_consumers(js: JetStream, backup: Backup, config: Json) -> tuple[StreamInfo, list[str], list[str]]:
-    """Create the lasting consumers that the archive did not bring to the stream of that C(config).
+async def finish_consumers(
+    js: JetStream, backup: Backup, info: StreamInfo, retention: str
+) -> tuple[list[str], list[str]]:
+    """Create the lasting consumers that the archive did not bring; C(retention) is what the stream will have.
 
-    Returns the stream's state, the names created, and warnings that say from where each will deliver.
+    Returns the names created, and warnings that say from where each will deliver.
     """
-    stream, retention = config["name"], str(config.get("retention", "limits"))
+    stream = info.name
     records = [record for record in backup.consumers if compare.lasting(record.config)]
     if not records:
-        return await js.stream_info(stream), [], []
+        return [], []
     archived = [record.name for record in records if record.in_archive]
     listing = await settled(js, stream, archived, _PATIENCE_CLUSTERED if js.clustered else _PATIENCE)
-    info = await js.stream_info(stream)
     silent = {*listing.missing, *listing.offline}
     differences, absent = compare.consumer_differences(records, listing.items, int(info.state.get("first_seq") or 0))
     created, warnings = [], [f"{line}." for line in differences]
@@ -89,4 +92,4 @@ async def finish_consumers(js: JetStream, backup: Backup, config: Json) -> tuple
             f"consumer {stream} > {record.name} was not in the archive; it was created from the manifest and"
             f" delivers {start}{pending}."
         )
-    return await js.stream_info(stream) if created else info, created, warnings
+    return created, warnings

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""After the data: origins that have to be reached again, and what could not be kept."""
+"""After the data: replicas that catch up, origins that have to be reached again, and what could not be kept."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def notes_on_loss(backup: Backup, config: Json) -> list[str]:
         )
     clustered_v2 = backup.format == "V2" and bool(backup.manifest and backup.manifest.server.get("cluster"))
     for record in backup.consumers if clustered_v2 else ():
-        ahead = int(record.delivered["stream_seq"]) > int(record.ack_floor["stream_seq"])
+        # By its own count: the stream's sequence is ahead also where a consumer starts late and delivered nothing.
+        ahead = int(record.delivered["consumer_seq"]) > int(record.ack_floor["consumer_seq"])
         if record.in_archive and (record.num_ack_pending or ahead):
             notes.append(
                 f"consumer {name} > {record.name}: {record.num_ack_pending} messages were waiting for"
@@ -49,7 +50,32 @@ def notes_on_loss(backup: Backup, config: Json) -> list[str]:
     return notes
 
 
-async def wait_for_origins(js: JetStream, info: StreamInfo, timeout: float) -> list[str]:
+async def settle(js: JetStream, info: StreamInfo, timeout: float) -> list[str]:
+    """Give replicas time to catch up, and a stream to reach its origins; returns warnings about those that did not."""
+    return [*await _wait_for_replicas(js, info, timeout), *await _wait_for_origins(js, info, timeout)]
+
+
+async def _wait_for_replicas(js: JetStream, info: StreamInfo, timeout: float) -> list[str]:
+    """The answer to a restore is the leader's: until the others have its data, one loss can be the loss of all."""
+    wanted = int(info.config.get("num_replicas") or 1) - 1
+    if wanted < 1:
+        return []
+    deadline = time.monotonic() + timeout
+    while True:
+        replicas = (info.cluster or {}).get("replicas") or []
+        current = [peer for peer in replicas if peer.get("current") and not peer.get("offline")]
+        if len(current) >= wanted:
+            return []
+        if time.monotonic() > deadline:
+            behind = f"{wanted - len(current)} of its {wanted + 1} replicas"
+            return [
+                f"stream {info.name}: {behind} did not catch up within {timeout:g} s. Look at them before a failure."
+            ]
+        await asyncio.sleep(0.1)
+        info = await js.stream_info(info.name)
+
+
+async def _wait_for_origins(js: JetStream, info: StreamInfo, timeout: float) -> list[str]:
     """Give a mirror or sourcing stream time to reach its origins again; returns warnings about those it did not."""
     if not info.config.get("mirror") and not info.config.get("sources"):
         return []

@@ -38,6 +38,19 @@ class RestoreOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class Target:
+    """The account to restore into, as it was when the run began."""
+
+    account: Json
+    streams: Listing[StreamInfo]
+
+
+async def look_at_target(js: JetStream) -> Target:
+    """Gather what every restore of a run needs to know of the account."""
+    return Target(await js.call("INFO", what="JetStream account info"), await js.streams())
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     """What a restore will do. C(action): C(create), C(replace), C(finish), C(none).
 
@@ -76,21 +89,22 @@ def wanted_config(backup: Backup, options: RestoreOptions) -> Json:
     return {key: value for key, value in config.items() if value is not None}
 
 
-async def make_plan(
-    js: JetStream, backup: Backup, options: RestoreOptions, account: Json, others: Listing[StreamInfo]
-) -> Plan:
+async def make_plan(js: JetStream, backup: Backup, options: RestoreOptions, target: Target) -> Plan:
     """Compare the backup with what is there and decide. Raises what makes the restore impossible, ConflictError not."""
     backup.require_valid()
     config = wanted_config(backup, options)
     check_stream_name(config["name"])
     config, warnings = preflight.supported_config(config, backup.consumers, js, options.drop_unsupported)
     name = config["name"]
-    existing = await js.find_stream(name)
+    existing = next((info for info in target.streams.items if info.name == name), None)
+    if existing is None and name in (*target.streams.missing, *target.streams.offline):
+        existing = await js.stream_info(name)
     if existing is not None:
-        consumers: Listing[ConsumerInfo] = Listing(())
-        if existing.state.get("consumer_count"):
-            consumers = await settled(js, name, (), _PATIENCE)
-        plan = _against(backup, config, existing, consumers, tuple(warnings))
+        plan = await _examine(js, backup, config, existing, tuple(warnings))
+        if plan.changes:
+            # The list may be seconds old: decide on what is there now.
+            existing = await js.stream_info(name)
+            plan = await _examine(js, backup, config, existing, tuple(warnings))
         if plan.action != "replace" or (options.on_conflict != "replace" and not plan.debris):
             return plan
     else:
@@ -98,10 +112,19 @@ async def make_plan(
     preflight.check_format(backup, config, js)
     preflight.check_interest(config, backup)
     preflight.check_replicas(config, js)
-    preflight.check_subjects(config, others.items)
-    preflight.check_limits(config, backup, account, existing)
+    preflight.check_subjects(config, target.streams.items)
+    preflight.check_limits(config, backup, target.account, existing)
     await preflight.check_message_size(backup, js)
     return plan
+
+
+async def _examine(
+    js: JetStream, backup: Backup, config: Json, existing: StreamInfo, warnings: tuple[str, ...]
+) -> Plan:
+    consumers: Listing[ConsumerInfo] = Listing(())
+    if existing.state.get("consumer_count"):
+        consumers = await settled(js, config["name"], (), _PATIENCE)
+    return _against(backup, config, existing, consumers, warnings)
 
 
 def _against(

@@ -15,14 +15,14 @@ import uuid
 from .._archive.natswalk import walk
 from .._nats.api import JetStream
 from .._nats.errors import ApiError, NatsError
-from .._nats.model import Json, Listing, StreamInfo
+from .._nats.model import Json, StreamInfo
 from . import compare
 from .consumers import finish_consumers
 from .errors import ConflictError, RestoreError, VerificationError
-from .finish import notes_on_loss, wait_for_origins
+from .finish import notes_on_loss, settle
 from .inspect import Backup, warnings_of
 from .live_sources import hold_back
-from .plan import Plan, RestoreOptions, make_plan
+from .plan import Plan, RestoreOptions, Target, make_plan
 from .relax import Relaxed, relax, relax_after
 from .results import RestoreResult
 from .sender import Sender
@@ -31,26 +31,17 @@ from .sources import last_copied, start_behind
 # An abandoned restore in a cluster comes to light this many seconds later, as an empty stream.
 _GHOST_PATIENCE = 20.0
 _ATTEMPTS = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """The account to restore into, as it was when the run began."""
-
-    account: Json
-    streams: Listing[StreamInfo]
-
-
-async def look_at_target(js: JetStream) -> Target:
-    """Gather what every restore of a run needs to know of the account."""
-    return Target(await js.call("INFO", what="JetStream account info"), await js.streams())
+Slot = t.AsyncContextManager[t.Any]
 
 
 async def restore_stream(
-    js: JetStream, backup: Backup, options: RestoreOptions, target: Target, *, check: bool
+    js: JetStream, backup: Backup, options: RestoreOptions, target: Target, slot: Slot, *, check: bool
 ) -> RestoreResult:
-    """Restore a backup, or with C(check) say what would happen. Raises on failure; what it began it cleans up."""
-    plan = await make_plan(js, backup, options, target.account, target.streams)
+    """Restore a backup, or with C(check) say what would happen. Raises on failure; what it began it cleans up.
+
+    C(slot) is held while streams are deleted and created, of which a server may not take several at a time.
+    """
+    plan = await make_plan(js, backup, options, target)
     notes = (*warnings_of(backup), *plan.warnings)
     result = RestoreResult(plan.name, "unchanged", backup.path, after=plan.config, warnings=notes)
     if plan.existing is not None:
@@ -79,7 +70,7 @@ async def restore_stream(
         )
     if check:
         return dataclasses.replace(result, status=f"would_{plan.action}")
-    return await _Restore(js, backup, options, plan, target).run(result)
+    return await _Restore(js, backup, options, plan, target).run(result, slot)
 
 
 class _Restore:
@@ -94,18 +85,20 @@ class _Restore:
         self._marker = uuid.uuid4().hex
         self._warnings: list[str] = []
 
-    async def run(self, result: RestoreResult) -> RestoreResult:
+    async def run(self, result: RestoreResult, slot: Slot) -> RestoreResult:
         plan = self._plan
         statuses = {"create": "created", "replace": "replaced", "finish": "finished"}
         status = "created" if plan.debris else statuses[plan.action]
         if plan.action == "finish":
-            relaxed = Relaxed(plan.config, plan.config)
+            relaxed, info = Relaxed(plan.config, plan.config), await self._js.stream_info(plan.name)
         else:
-            if plan.action == "replace":
-                await self._make_room()
-            self._warnings += await hold_back(self._js, plan.name, self._target.streams)
-            relaxed = await self._send_until_taken()
-        info, names, notes = await finish_consumers(self._js, self._backup, plan.config)
+            async with slot:
+                if plan.action == "replace":
+                    await self._make_room()
+                self._warnings += await hold_back(self._js, plan.name, self._target.streams)
+                relaxed, info = await self._send_until_taken()
+        retention = str(plan.config.get("retention", "limits"))
+        names, notes = await finish_consumers(self._js, self._backup, info, retention)
         self._warnings += notes
         if relaxed.request is not relaxed.wanted or plan.config_update:
             # Without the marker, and with what was relaxed.
@@ -113,7 +106,7 @@ class _Restore:
         if plan.action != "finish":
             await self._verify(info)
         self._warnings += notes_on_loss(self._backup, relaxed.wanted)
-        self._warnings += await wait_for_origins(self._js, info, self._options.settle_timeout)
+        self._warnings += await settle(self._js, info, self._options.settle_timeout)
         return dataclasses.replace(
             result,
             status=status,
@@ -154,7 +147,7 @@ class _Restore:
             ) from exc
         await self._js.delete_stream(probe["name"])
 
-    async def _send_until_taken(self) -> Relaxed:
+    async def _send_until_taken(self) -> tuple[Relaxed, StreamInfo]:
         """Send; where the server refuses the configuration for what the stream holds, relax it and send again."""
         config, changes = start_behind(self._plan.config, await self._copied())
         if changes:
@@ -166,7 +159,7 @@ class _Restore:
         relaxed = relax(config, self._backup, self._js.line)
         for _attempt in range(_ATTEMPTS):
             try:
-                await self._send(relaxed.request)
+                info = await self._send(relaxed.request)
             except ApiError as exc:
                 await self._clean_up()
                 again = relax_after(exc, relaxed)
@@ -177,7 +170,7 @@ class _Restore:
                 await asyncio.shield(self._clean_up())
                 raise
             else:
-                return relaxed
+                return relaxed, info
         raise RestoreError(f"stream {self._plan.name}: the server refused every way to restore it.")
 
     async def _copied(self) -> t.Any:
@@ -188,7 +181,7 @@ class _Restore:
             None, lambda: last_copied(message.header for message in walk(data))
         )
 
-    async def _send(self, config: Json) -> None:
+    async def _send(self, config: Json) -> StreamInfo:
         metadata = {**(config.get("metadata") or {}), compare.MARKER: self._marker}
         request = {"config": {**config, "metadata": metadata}, "state": self._backup.state}
         timeout = max(30.0, self._js.connection.options.request_timeout)
@@ -202,7 +195,7 @@ class _Restore:
                     raise
             await asyncio.sleep(0.5)
         answer = await Sender(self._js, self._plan.name, subject, self._options.upload).send(self._backup.data)
-        self._js.parse(answer, f"restore of {self._plan.name}")
+        return StreamInfo.parse(self._js.parse(answer, f"restore of {self._plan.name}"))
 
     async def _clear_ghost(self) -> bool:
         """The name is taken by what an interrupted run left. True if it may be tried again."""
