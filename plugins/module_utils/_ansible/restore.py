@@ -21,6 +21,7 @@ from .._backup.sender import Upload
 from .._backup.session import Session
 from .._nats.api import JetStream, check_stream_name
 from .._nats.errors import OptionsError
+from .._nats.model import Json
 from .argspec import ArgumentSpec
 from .backup import positive
 from .module import Context, Outcome
@@ -104,10 +105,17 @@ def _check_chunk(session: Session, params: t.Mapping[str, t.Any]) -> None:
 
 def _diff(results: t.Sequence[RestoreResult]) -> list[dict[str, t.Any]]:
     return [
-        {"before_header": r.stream, "after_header": r.stream, "before": r.before, "after": r.after}
+        {"before_header": r.stream, "after_header": r.stream, "before": _shown(r.before), "after": _shown(r.after)}
         for r in results
         if r.changed
     ]
+
+
+def _shown(config: Json) -> Json:
+    """A configuration without what servers note in it: that is no difference, and not known before they do."""
+    metadata = {key: value for key, value in (config.get("metadata") or {}).items() if not key.startswith("_nats.")}
+    rest = {key: value for key, value in config.items() if key != "metadata"}
+    return {**rest, "metadata": metadata} if metadata else rest
 
 
 async def stream_restore(context: Context) -> Outcome:
