@@ -92,4 +92,21 @@ async def finish_consumers(
             f"consumer {stream} > {record.name} was not in the archive; it was created from the manifest and"
             f" delivers {start}{pending}."
         )
+    if js.clustered and int(info.config.get("num_replicas") or 1) > 1:
+        await _wait_for_pending(js, stream, records)
     return created, warnings
+
+
+async def _wait_for_pending(js: JetStream, stream: str, records: t.Sequence[ConsumerRecord]) -> None:
+    """Wait until consumers that had messages to deliver see some.
+
+    One led by a replica that has not caught up yet takes the stream for empty, and says so to a client that does not
+    wait. It is put right when the data has come, which the API shows nowhere else.
+    """
+    had = {record.name for record in records if record.num_pending}
+    deadline = time.monotonic() + _PATIENCE_PENDING
+    while had and time.monotonic() < deadline:
+        listing = await js.consumers(stream)
+        if had <= {consumer.name for consumer in listing.items if consumer.num_pending}:
+            return
+        await asyncio.sleep(0.1)

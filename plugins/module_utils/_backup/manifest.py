@@ -55,6 +55,7 @@ class ConsumerRecord:
     num_redelivered: int
     created: str
     in_archive: bool
+    num_pending: int = 0
 
     @classmethod
     def of(cls, info: ConsumerInfo, *, in_archive: bool) -> ConsumerRecord:
@@ -67,6 +68,7 @@ class ConsumerRecord:
             num_redelivered=info.num_redelivered,
             created=info.created,
             in_archive=in_archive,
+            num_pending=info.num_pending,
         )
 
 
