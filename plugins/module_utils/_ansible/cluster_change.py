@@ -43,7 +43,7 @@ def _hopeless(picture: Picture) -> bool:
 
 async def picture_and_target(context: Context, watch: Watch) -> tuple[Picture, Server | None]:
     """A picture that can be trusted (or one that refuses everything), and the server meant by O(peer)."""
-    picture = await watch.settle(stop=_hopeless)
+    picture = await watch.settle(stop=_hopeless, counting=True)
     need_cluster(picture)
     target = resolve(picture, str(context.params["peer"]))
     if isinstance(target, Refusal):

@@ -62,7 +62,7 @@ async def remove_from_stream(context: Context, watch: Watch) -> Outcome:
     """C(jetstream_peer_remove) with O(stream)."""
     params = context.params
     owner = _owner(context)
-    picture = await watch.settle()
+    picture = await watch.settle(counting=True)
     need_cluster(picture)
     stream = _find(picture, owner, params["stream"])
     target = _target(picture, stream, params["peer"])

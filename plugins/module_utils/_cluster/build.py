@@ -147,7 +147,8 @@ class _Context:
 
         claimant = max(claims, key=lambda peer: (backers(peer), seqs.get(peer, 0)), default="")
         source = claimant or max(views, key=lambda peer: (len(views[peer].others), seqs.get(peer, 0), peer))
-        others = views[source].others
+        # Without a leader, 2.15 lists a server among its own peers: nobody may be counted twice.
+        others = {other.peer: other for other in views[source].others if other.peer != source}.values()
         replicas = [self._replica(source, None, views, seqs)]
         replicas.extend(self._replica(other.peer, other, views, seqs) for other in others)
         ordered = tuple(sorted(replicas, key=lambda one: one.name or one.peer))
