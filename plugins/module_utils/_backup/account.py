@@ -18,12 +18,14 @@ from . import setfile
 from .account_target import check_account_target, close_account_target, open_account_target
 from .commit import Committer
 from .directory import Workplace, check_directory_path, os_errors
-from .errors import BackupError
+from .errors import BackupError, SnapshotError, VerificationError
 from .results import StreamResult, failed
 from .selection import selected
 from .session import Session
 from .stream import BackupOptions, Source, check_memory, examine, line_notes, look, transfer, why_transfer
 from .writer import Worker, in_thread
+
+_ATTEMPTS = 4
 
 
 def check_transfer(js: JetStream, options: BackupOptions) -> None:
@@ -79,7 +81,14 @@ async def _stage(
         why = why_transfer(backup, source, force=options.force)
         if backup is not None and not why:
             return StreamResult(info.name, "unchanged", path, backup.manifest, warnings=source.notes)
-        result = await session.run(lambda js: _transfer(js, source, options, workplace, writer))
+        for left in range(_ATTEMPTS - 1, -1, -1):
+            try:
+                result = await session.run(lambda js: _transfer(js, source, options, workplace, writer))
+                break
+            except (SnapshotError, VerificationError) as exc:
+                # A consumer was deleted just when the server came to it.
+                if "store is closed" not in exc.message or not left:
+                    raise
     return dataclasses.replace(result, path=path, reason=why)
 
 

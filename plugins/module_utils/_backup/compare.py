@@ -80,12 +80,12 @@ def unchanged_since(manifest: Manifest, info: StreamInfo, consumers: t.Sequence[
     return _positions(manifest.consumers) == _positions(consumers or ())
 
 
-def state_differences(wanted: Json, info: StreamInfo, *, exact: bool = True) -> list[str]:
+def state_differences(wanted: Json, info: StreamInfo, *, exact: bool = True, up_to: int = 0) -> list[str]:
     """How a stream's content differs from a backup's C(state); empty when it is the same.
 
     What the stream's own configuration did since does not count: messages that expired or were consumed, a mirror or
     a sourcing stream that went on. C(exact=False) is for a stream that changed while it was backed up: then messages
-    may be fewer than the state says.
+    may be fewer than the state says, and of the V1 format more, with sequences up to C(up_to).
     """
     config, found = info.config, info.state
     differences = []
@@ -98,6 +98,7 @@ def state_differences(wanted: Json, info: StreamInfo, *, exact: bool = True) -> 
         differences.append(f"{key}: backup {wanted.get(key)}, stream {found.get(key)}")
 
     last, now = int(wanted.get("last_seq") or 0), int(found.get("last_seq") or 0)
+    follows = follows or last < now <= up_to
     if now < last or (now > last and not follows):
         differ("last_seq")
     before, after = int(wanted.get("messages") or 0), int(found.get("messages") or 0)

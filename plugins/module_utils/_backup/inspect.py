@@ -15,8 +15,10 @@ from .._archive.report import ERROR, PROBLEMS, WARNING, ArchiveReport, Problem
 from .._archive.verify import check_directory_consistency, quick_file
 from .._nats.model import Json
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
+from .disk import read_file
 from .errors import InvalidBackupError
 from .manifest import ConsumerRecord, Manifest, digest_of, load_manifest, sequences
+from .shape import wrong_in_config, wrong_in_state
 
 #: What is wrong with a directory, and what it means for a restore; the archive's own are in _archive/report.py.
 MEANINGS = {
@@ -87,7 +89,16 @@ class Backup:
     @property
     def exact(self) -> bool:
         """Whether the archive is certain to hold all that the state says; without a manifest, as far as can be told."""
+        if self.manifest is None and self.report is not None and self.report.format == "V1":
+            own = self.report.state or {}
+            return all(own.get(key) == self.state.get(key) for key in ("messages", "first_seq", "last_seq"))
         return self.manifest is None or self.manifest.exact
+
+    @property
+    def up_to(self) -> int:
+        """The highest sequence that can be in the archive: V1 takes in messages that came after the state was told."""
+        own = (self.report.state or {}) if self.report is not None and self.report.format == "V1" else {}
+        return max(int(self.state.get("last_seq") or 0), int(own.get("last_seq") or 0))
 
     def require_valid(self) -> None:
         """Raise InvalidBackupError with every problem unless the backup is valid."""
@@ -122,19 +133,20 @@ def looks_like_backup(path: str) -> bool:
 def _read_backup_json(path: str) -> tuple[Json, list[Problem]]:
     place = os.path.join(path, BACKUP_JSON)
     try:
-        with open(place, "rb") as file:
-            content = json.loads(file.read())
+        raw = read_file(place)
+        content = json.loads(raw)
     except FileNotFoundError:
         return {}, [Problem("backup_json_missing", BACKUP_JSON, "there is no backup.json")]
     except OSError as exc:
         return {}, [Problem("unreadable", BACKUP_JSON, exc.strerror or str(exc))]
-    except ValueError as exc:
-        text = "it is empty" if not os.path.getsize(place) else f"it is not JSON: {exc}"
+    except (ValueError, RecursionError) as exc:
+        text = f"it is not JSON: {exc}" if raw else "it is empty"
         return {}, [Problem("backup_json_invalid", BACKUP_JSON, text)]
     config = content.get("config") if isinstance(content, dict) else None
     if not isinstance(config, dict) or not config.get("name") or not isinstance(content.get("state"), dict):
         return {}, [Problem("backup_json_invalid", BACKUP_JSON, "it has no config with a name, or no state")]
-    return content, []
+    wrong = wrong_in_config(config) or wrong_in_state(content["state"])
+    return ({}, [Problem("backup_json_invalid", BACKUP_JSON, wrong)]) if wrong else (content, [])
 
 
 def _find_data(path: str) -> tuple[str, list[Problem]]:

@@ -94,6 +94,7 @@ async def make_plan(js: JetStream, backup: Backup, options: RestoreOptions, targ
     backup.require_valid()
     config = wanted_config(backup, options)
     check_stream_name(config["name"])
+    preflight.check_shape(config)
     config, warnings = preflight.supported_config(config, backup.consumers, js, options.drop_unsupported)
     name = config["name"]
     existing = next((info for info in target.streams.items if info.name == name), None)
@@ -133,7 +134,7 @@ def _against(
     consumers, silent = listing.items, {*listing.missing, *listing.offline}
     marked = compare.MARKER in (existing.config.get("metadata") or {})
     wanted = same_but_starts(config, existing.config)
-    state = compare.state_differences(backup.state, existing, exact=backup.exact)
+    state = compare.state_differences(backup.state, existing, exact=backup.exact, up_to=backup.up_to)
     of_config = compare.config_differences(wanted, existing.config)
     of_consumers, absent = compare.consumer_differences(
         [record for record in backup.consumers if compare.lasting(record.config) and record.name not in silent],

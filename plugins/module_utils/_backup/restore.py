@@ -23,7 +23,7 @@ from .finish import notes_on_loss, settle
 from .inspect import Backup, warnings_of
 from .live_sources import hold_back
 from .plan import Plan, RestoreOptions, Target, make_plan
-from .relax import Relaxed, relax, relax_after
+from .relax import Relaxed, probe_config, relax, relax_after
 from .results import RestoreResult
 from .sender import Sender
 from .sources import last_copied, start_behind
@@ -83,6 +83,7 @@ class _Restore:
         self._plan = plan
         self._target = target
         self._marker = uuid.uuid4().hex
+        self._announced = False
         self._warnings: list[str] = []
 
     async def run(self, result: RestoreResult, slot: Slot) -> RestoreResult:
@@ -124,24 +125,15 @@ class _Restore:
         await self._js.delete_stream(self._plan.name)
 
     async def _probe(self) -> None:
-        config = self._plan.config
-        probe: Json = {
-            "name": f"natsops_probe_{uuid.uuid4().hex[:12]}",
-            "storage": config.get("storage", "file"),
-            "num_replicas": config.get("num_replicas", 1),
-            "max_msgs": 1,
-        }
-        if config.get("placement"):
-            probe["placement"] = config["placement"]
+        probe = probe_config(self._plan.config)
         try:
-            await self._js.create_stream({**probe, "subjects": [probe["name"]]})
+            await self._js.create_stream(probe)
         except ApiError as exc:
             if exc.error == "maximum_streams_limit":
                 return
             raise RestoreError(
-                f"stream {self._plan.name} is not replaced: a stream with the same replicas, placement and storage"
-                f" cannot be created ({exc.description}). The stream is untouched; change replicas, placement or"
-                " storage.",
+                f"stream {self._plan.name} is not replaced: a stream with the same configuration cannot be created"
+                f" ({exc.description}). The stream is untouched; change replicas, placement, storage or config.",
                 error=exc.error,
                 err_code=exc.err_code,
             ) from exc
@@ -188,9 +180,11 @@ class _Restore:
         deadline = time.monotonic() + _GHOST_PATIENCE
         while True:
             try:
+                self._announced = True
                 subject = await self._js.restore(self._plan.name, request, timeout=timeout)
                 break
             except ApiError as exc:
+                self._announced = False
                 if exc.error != "stream_exists" or not await self._clear_ghost() or time.monotonic() > deadline:
                     raise
             await asyncio.sleep(0.5)
@@ -209,6 +203,8 @@ class _Restore:
 
     async def _clean_up(self) -> None:
         """Remove what a failed restore of this run left; quiet if nothing can be asked any more."""
+        if not self._announced:
+            return  # the server refused at once: nothing was begun
         deadline = time.monotonic() + (_GHOST_PATIENCE if self._js.clustered else 6.0)
         clean = 0
         while time.monotonic() < deadline and self._js.connection.lost is None:
@@ -231,7 +227,8 @@ class _Restore:
         """Compare the restored state with the backup's; a cluster is given time to settle."""
         deadline = time.monotonic() + (15.0 if self._js.clustered else 3.0)
         while True:
-            differences = compare.state_differences(self._backup.state, info, exact=self._backup.exact)
+            backup = self._backup
+            differences = compare.state_differences(backup.state, info, exact=backup.exact, up_to=backup.up_to)
             if not differences:
                 return
             if time.monotonic() > deadline:
