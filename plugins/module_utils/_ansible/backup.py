@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import typing as t
 
@@ -60,16 +61,23 @@ BACKUP_INFO = ArgumentSpec(
 
 
 def positive(params: t.Mapping[str, t.Any], *names: str) -> None:
-    """Raise OptionsError unless these parameters are more than 0."""
+    """Raise OptionsError unless these parameters are more than 0, and finite."""
     for name in names:
-        if params[name] <= 0:
-            raise OptionsError(f"{name} must be more than 0, not {params[name]}.")
+        if not 0 < params[name] < math.inf:
+            raise OptionsError(f"{name} must be more than 0 and finite, not {params[name]}.")
+
+
+def named(params: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+    """The globs of the option streams. Raises OptionsError where there are none: nothing would be done."""
+    if not any(glob.strip() for glob in params["streams"]):
+        raise OptionsError("streams is empty: name streams, or leave the option out for all.")
+    return tuple(params["streams"])
 
 
 def backup_options(params: t.Mapping[str, t.Any]) -> BackupOptions:
     """The options of one stream's backup. Raises OptionsError."""
     positive(params, "stall_timeout", "chunk_size", "window_size")
-    if params["timeout"] < 0:
+    if not 0 <= params["timeout"] < math.inf:
         raise OptionsError(f"timeout must be 0 (no limit) or more, not {params['timeout']}.")
     return BackupOptions(
         consumers=params["consumers"],
@@ -102,7 +110,7 @@ async def account_backup(context: Context) -> Outcome:
     params = context.params
     positive(params, "parallel")
     options = AccountOptions(
-        streams=tuple(params["streams"]),
+        streams=named(params),
         exclude=tuple(params["exclude"]),
         parallel=params["parallel"],
         on_error=params["on_error"],
@@ -166,7 +174,7 @@ async def backup_info(context: Context) -> Outcome:
 
 def _places(given: str) -> tuple[str, list[str]]:
     """The directory without symbolic links, and those of the streams in it."""
-    path = os.path.realpath(given)
+    path = os.path.realpath(normal_path(given))
     if not os.path.isdir(path):
         raise PathError(
             f"path {path} is not a directory. Give the backup of a stream or of an account.", error="path_not_found"

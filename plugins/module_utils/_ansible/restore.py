@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import typing as t
 
 from .._backup.account_restore import AccountRestore, AccountRestoreOptions
 from .._backup.directory import normal_path
 from .._backup.errors import PathError, RestoreError
-from .._backup.inspect import Backup, inspect
+from .._backup.inspect import Backup, inspect, looks_like_backup
 from .._backup.plan import RestoreOptions, look_at_target
 from .._backup.restore import restore_stream
 from .._backup.results import RestoreResult, restore_json
@@ -23,7 +24,7 @@ from .._nats.api import JetStream, check_stream_name
 from .._nats.errors import OptionsError
 from .._nats.model import Json
 from .argspec import ArgumentSpec
-from .backup import positive
+from .backup import named, positive
 from .module import Context, Outcome
 
 _RESTORE: dict[str, t.Any] = {
@@ -61,12 +62,17 @@ _FIXED = ("name", "num_replicas", "placement", "storage")
 def restore_options(params: t.Mapping[str, t.Any]) -> RestoreOptions:
     """The options of one stream's restore. Raises OptionsError."""
     positive(params, "in_flight", "chunk_size", "stall_timeout", "timeout")
-    if params["settle_timeout"] < 0:
-        raise OptionsError(f"settle_timeout must be 0 or more, not {params['settle_timeout']}.")
+    if not 0 <= params["settle_timeout"] < math.inf:
+        raise OptionsError(f"settle_timeout must be 0 or more and finite, not {params['settle_timeout']}.")
     if not 1024 <= params["chunk_size"] <= 1 << 20:
         raise OptionsError(f"chunk_size {params['chunk_size']} is not between 1024 and 1048576 bytes.")
     if not 1 <= params["in_flight"] <= 1024:
         raise OptionsError(f"in_flight {params['in_flight']} is not between 1 and 1024.")
+    if params["replicas"] is not None and not 1 <= params["replicas"] <= 5:
+        raise OptionsError(
+            f"replicas: {params['replicas']} replicas are not possible; there can be 1 to 5.",
+            error="replicas_unsupported",
+        )
     for name in _FIXED:
         if name in params["config"]:
             option = {"num_replicas": "replicas", "name": "stream"}.get(name, name)
@@ -141,6 +147,12 @@ async def _restore(js: JetStream, backup: Backup, options: RestoreOptions, check
 def _open(path: str, options: RestoreOptions) -> Backup:
     if not os.path.isdir(path):
         raise PathError(f"path {path} is not a directory. Give the backup of a stream.", error="path_not_found")
+    if not looks_like_backup(path) and any(looks_like_backup(entry.path) for entry in os.scandir(path)):
+        raise PathError(
+            f"path {path} is the backup of an account, not of one stream. Use jetstream_account_restore, or give the"
+            " directory of a stream in it.",
+            error="path_not_backup",
+        )
     backup = inspect(path, options.verify)
     backup.require_valid()
     return backup
@@ -150,10 +162,10 @@ async def account_restore(context: Context) -> Outcome:
     """The work of jetstream_account_restore."""
     params = context.params
     parallel = params["parallel"]
-    if parallel != "auto" and not (parallel.isdigit() and int(parallel) > 0):
+    if parallel != "auto" and not (parallel.isdecimal() and int(parallel) > 0):
         raise OptionsError(f"parallel must be auto or a number more than 0, not {parallel!r}.")
     options = AccountRestoreOptions(
-        streams=tuple(params["streams"]),
+        streams=named(params),
         exclude=tuple(params["exclude"]),
         parallel=0 if parallel == "auto" else int(parallel),
         on_error=params["on_error"],

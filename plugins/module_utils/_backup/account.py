@@ -54,6 +54,7 @@ async def backup_stream(
     check_memory(session.js, info)
     if check:
         return await _predict(session.js, info, session.account, path, options)
+    examine(path, stream, "none", force=options.force)  # refused before anything is touched, the lock included
     with Workplace(path) as workplace, Worker() as writer, Worker() as publisher:
         result = await _stage(session, info, path, options, workplace, writer)
         if result.changed:

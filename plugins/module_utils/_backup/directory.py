@@ -27,6 +27,8 @@ DATA_V2 = "stream.arc.s2"
 STREAM_FILES = frozenset((BACKUP_JSON, MANIFEST, DATA_V1, DATA_V2))
 
 _TAG = "natsops"
+# The names of the hidden siblings are longer than the directory's own, and a name has at most 255 bytes.
+_LONGEST = 220
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -38,7 +40,9 @@ def _hidden(path: str, suffix: str) -> str:
 
 
 def normal_path(path: str) -> str:
-    """An absolute path without a trailing slash; symbolic links are left alone."""
+    """An absolute path without a trailing slash; symbolic links are left alone. Raises PathError for what is none."""
+    if not path.strip() or "\0" in path:
+        raise PathError(f"path {path!r} is not a path. Give the directory of the backup.")
     return os.path.abspath(path)
 
 
@@ -52,6 +56,8 @@ def check_directory_path(path: str) -> None:
         )
     if os.path.exists(path) and not os.path.isdir(path):
         raise PathError(f"path {path} is a file. Give a directory, or remove the file.", error="path_not_directory")
+    if len(os.fsencode(os.path.basename(path))) > _LONGEST:
+        raise PathError(f"path {path}: its last part is longer than {_LONGEST} bytes. Give a shorter one.")
     place = path if os.path.isdir(path) else os.path.dirname(path)
     while not os.path.exists(place):
         place = os.path.dirname(place)

@@ -14,6 +14,21 @@ from .._nats.lines import Line
 from .._nats.model import Json
 from .inspect import Backup
 
+# What a stream to try the configuration with leaves out: what would make it copy, what asks for room that the stream
+# to be replaced still has, and what refers to the real subjects.
+_NOT_PROBED = frozenset(
+    "name subjects mirror mirror_direct sources sealed max_bytes republish subject_transform first_seq"
+    " template_owner".split()
+)
+
+
+def probe_config(wanted: Json) -> Json:
+    """A configuration for an empty stream that can be created if one with C(wanted) can; its subjects are its own."""
+    name = f"natsops_probe_{uuid.uuid4().hex[:12]}"
+    subjects = [f"{name}.{subject}" for subject in wanted.get("subjects") or []] or [name]
+    kept = {key: value for key, value in wanted.items() if key not in _NOT_PROBED}
+    return {**kept, "name": name, "subjects": subjects}
+
 
 @dataclasses.dataclass(frozen=True)
 class Relaxed:

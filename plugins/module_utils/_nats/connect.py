@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import traceback
 import typing as t
@@ -14,6 +15,7 @@ import typing as t
 from .connection import Connection
 from .errors import AuthenticationError, ConnectError, MissingLibraryError, NatsError, TlsError
 from .options import Options
+from .urls import without_secrets
 
 _READ_SIZE = 1 << 20
 NATS_IMPORT_ERROR: str | None = None
@@ -43,10 +45,14 @@ def _tls_context(options: Options) -> ssl.SSLContext | None:
 
 def _client_arguments(options: Options) -> dict[str, t.Any]:
     arguments: dict[str, t.Any] = {"tls": _tls_context(options), "tls_handshake_first": options.tls_first}
-    if options.user_jwt:
+    if options.user_jwt and not options.user_seed:
+        # A bearer token: the server asks for no signature.
+        token = options.user_jwt.encode()
+        arguments.update(user_jwt_cb=lambda: bytearray(token), signature_cb=lambda _nonce: b"")
+    elif options.user_jwt:
         arguments["user_credentials"] = RawCredentials(
             f"-----BEGIN NATS USER JWT-----\n{options.user_jwt}\n------END NATS USER JWT------\n\n"
-            f"-----BEGIN USER NKEY SEED-----\n{options.user_seed or ''}\n------END USER NKEY SEED------\n"
+            f"-----BEGIN USER NKEY SEED-----\n{options.user_seed}\n------END USER NKEY SEED------\n"
         )
     for name, value in (
         ("user", options.user),
@@ -55,13 +61,35 @@ def _client_arguments(options: Options) -> dict[str, t.Any]:
         ("user_credentials", options.credentials),
         ("nkeys_seed", options.nkey_seed),
     ):
-        if value:
+        if value is not None:
             arguments[name] = value
     return arguments
 
 
+def _insists(options: Options, server: str) -> bool:
+    """Whether nothing may be sent to this server but over TLS."""
+    return bool(options.ca_cert or options.client_cert or options.tls_first) or server.startswith(("tls://", "wss://"))
+
+
+def _make_client(secure: bool) -> t.Any:
+    """A client that with C(secure) uses TLS where the server offers it, and else sends nothing: no password either."""
+
+    class SecureClient(Client):
+        def _process_info(self, info: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
+            if info.get("tls_available"):
+                info["tls_required"] = True
+            return super()._process_info(info, *args, **kwargs)
+
+        def _connect_command(self) -> t.Any:
+            if not (self._server_info or {}).get("tls_required") and not self.options["tls_handshake_first"]:
+                raise TlsError("it does not use TLS, although tls:// or certificates were given")
+            return super()._connect_command()
+
+    return SecureClient() if secure else Client()
+
+
 async def _open(options: Options, server: str, arguments: dict[str, t.Any]) -> Connection:
-    client = Client()
+    client = _make_client(_insists(options, server) and not server.startswith("wss://"))
     connection = Connection(client, options)
     failures: list[Exception] = []
 
@@ -91,18 +119,21 @@ async def _open(options: Options, server: str, arguments: dict[str, t.Any]) -> C
         await connection.close()
         cause = failures[-1] if failures else None
         raise _explain(cause, f"no answer within {options.connect_timeout:g} s") from cause
+    except TlsError:
+        await connection.close()
+        raise
     except (nats_errors.Error, OSError, ValueError) as exc:
         await connection.close()
         cause = failures[-1] if failures and isinstance(exc, nats_errors.NoServersError) else exc
-        raise _explain(cause, str(cause) or type(cause).__name__) from exc
-    wants_tls = arguments["tls"] is not None and options.validate_certs
-    if wants_tls and not (
-        connection.info.get("tls_required") or connection.info.get("tls_available") or options.tls_first
-    ):
-        await connection.close()
-        raise TlsError("it does not use TLS although tls:// or certificates were given")
+        raise _explain(cause, _said(cause)) from exc
     await connection.start()
     return connection
+
+
+def _said(cause: Exception) -> str:
+    if isinstance(cause, OSError) and cause.errno and cause.errno > 0 and not isinstance(cause, ssl.SSLError):
+        return os.strerror(cause.errno).lower()
+    return without_secrets(str(cause)) or type(cause).__name__
 
 
 def _explain(cause: Exception | None, text: str) -> NatsError:
