@@ -125,6 +125,63 @@ def publish(endpoint: Endpoint, subject: str, *payloads: bytes, headers: dict[st
     oracle.run(send())
 
 
+def ask_many(endpoint: Endpoint, requests: Iterable[tuple[str, Any]]) -> list[Result]:
+    """Send API requests that must succeed, over one connection, one after the other."""
+
+    async def send() -> list[Result]:
+        client = await oracle.connect(endpoint)
+        try:
+            reader = oracle.connection_reader(endpoint, client)
+            return [await reader.ask(subject, body) for subject, body in requests]
+        finally:
+            await client.close()
+
+    return oracle.run(send())
+
+
+def create_streams(endpoint: Endpoint, names: Iterable[str], **config: Any) -> None:
+    """Create streams in a row, each with the subjects `<name>.>`."""
+    ask_many(
+        endpoint,
+        ((f"STREAM.CREATE.{name}", {"name": name, "subjects": [f"{name}.>"], **config}) for name in names),
+    )
+
+
+def create_consumers(endpoint: Endpoint, stream: str, names: Iterable[str], **config: Any) -> None:
+    """Create durable pull consumers with explicit acknowledgement in a row."""
+    whole = {"ack_policy": "explicit", **config}
+    ask_many(
+        endpoint,
+        (
+            (
+                f"CONSUMER.DURABLE.CREATE.{stream}.{name}",
+                {"stream_name": stream, "config": {"durable_name": name, **whole}},
+            )
+            for name in names
+        ),
+    )
+
+
+def take(endpoint: Endpoint, stream: str, consumer: str, count: int, *, ack: bool = True) -> list[tuple[int, int]]:
+    """Fetch up to `count` messages as any client does, without waiting for new ones: (sequence, delivery) of each."""
+
+    async def fetch() -> list[tuple[int, int]]:
+        client = await oracle.connect(endpoint)
+        try:
+            subscription = await client.jetstream().pull_subscribe_bind(consumer, stream)
+            try:
+                found = await subscription.fetch(count, timeout=2)
+            except nats.errors.TimeoutError:
+                return []
+            for message in found if ack else []:
+                await message.ack_sync()
+            return [(message.metadata.sequence.stream, message.metadata.num_delivered or 0) for message in found]
+        finally:
+            await client.close()
+
+    return oracle.run(fetch())
+
+
 def messages(endpoint: Endpoint, stream: str) -> int:
     """How many messages a stream holds."""
     return int(ask(endpoint, f"STREAM.INFO.{stream}")["state"]["messages"])

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 import typing as t
 
 from .._nats.api import JetStream
 from .._nats.errors import ApiError
+from .._nats.lines import supported_consumer_config
 from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
 from . import compare
 from .inspect import Backup
@@ -22,6 +24,15 @@ _PATIENCE_CLUSTERED = 30.0
 _PATIENCE = 3.0
 # They may have been read, or have expired, meanwhile: no reason to wait for long.
 _PATIENCE_PENDING = 10.0
+
+
+def expected(backup: Backup, js: JetStream) -> list[ConsumerRecord]:
+    """The consumers that the restored stream must have, as the server's line knows them."""
+    return [
+        dataclasses.replace(record, config=supported_consumer_config(record.config, js.line))
+        for record in backup.consumers
+        if compare.lasting(record.config)
+    ]
 
 
 def consumer_config(record: ConsumerRecord, retention: str) -> Json:
@@ -41,8 +52,8 @@ def consumer_config(record: ConsumerRecord, retention: str) -> Json:
     return config
 
 
-async def settled(js: JetStream, stream: str, expected: t.Collection[str], patience: float) -> Listing[ConsumerInfo]:
-    """The consumers of a stream, once every one that is C(expected) or exists has answered, or after C(patience) s.
+async def settled(js: JetStream, stream: str, wanted: t.Collection[str], patience: float) -> Listing[ConsumerInfo]:
+    """The consumers of a stream, once every one that is C(wanted) or exists has answered, or after C(patience) s.
 
     C(missing) and C(offline) name those that exist and did not answer.
     """
@@ -50,7 +61,7 @@ async def settled(js: JetStream, stream: str, expected: t.Collection[str], patie
     while True:
         listing = await js.consumers(stream)
         silent = {*listing.missing, *listing.offline}
-        if not silent and not set(expected) - {consumer.name for consumer in listing.items}:
+        if not silent and not set(wanted) - {consumer.name for consumer in listing.items}:
             return listing
         if time.monotonic() > deadline:
             return listing
@@ -65,7 +76,7 @@ async def finish_consumers(
     Returns the names created, and warnings that say from where each will deliver.
     """
     stream = info.name
-    records = [record for record in backup.consumers if compare.lasting(record.config)]
+    records = expected(backup, js)
     if not records:
         return [], []
     archived = [record.name for record in records if record.in_archive]

@@ -11,7 +11,7 @@ import dataclasses
 from .._nats.api import JetStream, check_stream_name
 from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
 from . import compare, preflight
-from .consumers import settled
+from .consumers import expected, settled
 from .inspect import Backup
 from .manifest import ConsumerRecord
 from .sender import Upload
@@ -125,11 +125,16 @@ async def _examine(
     consumers: Listing[ConsumerInfo] = Listing(())
     if existing.state.get("consumer_count"):
         consumers = await settled(js, config["name"], (), _PATIENCE)
-    return _against(backup, config, existing, consumers, warnings)
+    return _against(backup, expected(backup, js), config, existing, consumers, warnings)
 
 
 def _against(
-    backup: Backup, config: Json, existing: StreamInfo, listing: Listing[ConsumerInfo], warnings: tuple[str, ...]
+    backup: Backup,
+    records: list[ConsumerRecord],
+    config: Json,
+    existing: StreamInfo,
+    listing: Listing[ConsumerInfo],
+    warnings: tuple[str, ...],
 ) -> Plan:
     consumers, silent = listing.items, {*listing.missing, *listing.offline}
     marked = compare.MARKER in (existing.config.get("metadata") or {})
@@ -137,7 +142,7 @@ def _against(
     state = compare.state_differences(backup.state, existing, exact=backup.exact, up_to=backup.up_to)
     of_config = compare.config_differences(wanted, existing.config)
     of_consumers, absent = compare.consumer_differences(
-        [record for record in backup.consumers if compare.lasting(record.config) and record.name not in silent],
+        [record for record in records if record.name not in silent],
         consumers,
         int(existing.state.get("first_seq") or 0),
     )
