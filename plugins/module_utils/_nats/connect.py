@@ -14,6 +14,7 @@ import typing as t
 
 from .connection import Connection
 from .errors import AuthenticationError, ConnectError, MissingLibraryError, NatsError, TlsError
+from .logins import login_arguments
 from .options import Options
 from .urls import without_secrets
 
@@ -22,7 +23,7 @@ NATS_IMPORT_ERROR: str | None = None
 try:
     import nats.aio.client as nats_client
     import nats.errors as nats_errors
-    from nats.aio.client import Client, RawCredentials
+    from nats.aio.client import Client
 except ImportError:
     NATS_IMPORT_ERROR = traceback.format_exc()
 
@@ -36,34 +37,14 @@ def _tls_context(options: Options) -> ssl.SSLContext | None:
         if options.client_cert:
             context.load_cert_chain(options.client_cert, options.client_key)
     except (ssl.SSLError, OSError) as exc:
-        raise TlsError(f"The TLS files cannot be loaded ({exc}). Check ca_cert, client_cert and client_key.") from None
+        files = ", ".join(file for file in (options.ca_cert, options.client_cert, options.client_key) if file)
+        raise TlsError(
+            f"The TLS files {files} cannot be loaded ({exc}). Check ca_cert, client_cert and client_key."
+        ) from None
     if not options.validate_certs:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _client_arguments(options: Options) -> dict[str, t.Any]:
-    arguments: dict[str, t.Any] = {"tls": _tls_context(options), "tls_handshake_first": options.tls_first}
-    if options.user_jwt and not options.user_seed:
-        # A bearer token: the server asks for no signature.
-        token = options.user_jwt.encode()
-        arguments.update(user_jwt_cb=lambda: bytearray(token), signature_cb=lambda _nonce: b"")
-    elif options.user_jwt:
-        arguments["user_credentials"] = RawCredentials(
-            f"-----BEGIN NATS USER JWT-----\n{options.user_jwt}\n------END NATS USER JWT------\n\n"
-            f"-----BEGIN USER NKEY SEED-----\n{options.user_seed}\n------END USER NKEY SEED------\n"
-        )
-    for name, value in (
-        ("user", options.user),
-        ("password", options.password),
-        ("token", options.token),
-        ("user_credentials", options.credentials),
-        ("nkeys_seed", options.nkey_seed),
-    ):
-        if value is not None:
-            arguments[name] = value
-    return arguments
 
 
 def _insists(options: Options, server: str) -> bool:
@@ -118,13 +99,17 @@ async def _open(options: Options, server: str, arguments: dict[str, t.Any]) -> C
     except asyncio.TimeoutError:
         await connection.close()
         cause = failures[-1] if failures else None
-        raise _explain(cause, f"no answer within {options.connect_timeout:g} s") from cause
+        hint = "" if options.tls_first else " (one that wants TLS first says nothing before: see tls_first)"
+        text = f"no answer within {options.connect_timeout:g} s{hint if arguments['tls'] else ''}"
+        raise _explain(cause, text) from cause
     except TlsError:
         await connection.close()
         raise
     except (nats_errors.Error, OSError, ValueError) as exc:
         await connection.close()
         cause = failures[-1] if failures and isinstance(exc, nats_errors.NoServersError) else exc
+        if connection.info.get("tls_verify") and not options.client_cert:
+            raise TlsError("it wants a client certificate; give client_cert and client_key") from exc
         raise _explain(cause, _said(cause)) from exc
     await connection.start()
     return connection
@@ -142,8 +127,6 @@ def _explain(cause: Exception | None, text: str) -> NatsError:
     lowered = text.lower()
     if "authorization" in lowered or "authentication" in lowered or "user authentication" in lowered:
         return AuthenticationError("it refused the credentials")
-    if "seed" in lowered or "credentials" in lowered:
-        return AuthenticationError("the credentials file cannot be used")
     return ConnectError(text.replace("nats: ", ""))
 
 
@@ -158,7 +141,11 @@ async def connect(options: Options) -> Connection:
     # The library reads 32 KiB at a time; a snapshot is megabytes, and every read costs a turn of the loop.
     nats_client.DEFAULT_BUFFER_SIZE = _READ_SIZE
     try:
-        arguments = _client_arguments(options)
+        arguments = {
+            "tls": _tls_context(options),
+            "tls_handshake_first": options.tls_first,
+            **login_arguments(options),
+        }
         said: list[tuple[str, NatsError]] = []
         for server, shown in zip(options.servers, options.safe_servers()):
             try:

@@ -79,8 +79,15 @@ class Connection:
         if not match:
             return
         kind, subject = match.group(1).lower(), match.group(2)
+        prefix = self._options.inbox_prefix
+        if kind == "subscription" and subject.lower().startswith(f"{prefix.lower()}."):
+            text = f"subscribe to {prefix}.>, where answers arrive. Grant it, or set inbox_prefix to what it may use"
+        else:
+            known = [requested for requested, _future in self._pending.values() if requested.lower() == subject.lower()]
+            verb = "publish to" if kind == "publish" else "subscribe to"
+            text = f"{verb} {known[0] if known else subject}. Grant it"
         error = PermissionDeniedError(
-            f"This user has no permission for {kind} to {subject}. Grant it (see docs/permissions.md) and run again."
+            f"This user has no permission to {text} (see docs/permissions.md), then run again."
         )
         for requested, future in list(self._pending.values()):
             # The client lower-cases what the server said; a denied inbox concerns every request.
