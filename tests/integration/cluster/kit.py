@@ -125,7 +125,7 @@ class App:
         done = self.acknowledged.setdefault(name, [])
         for _ in range(count):
             number = len(done)
-            for _attempt in range(50):
+            for _attempt in range(300):
                 with contextlib.suppress(nats.errors.Error, nats.js.errors.Error):
                     await self.js.publish(f"{name}.x", str(number).encode(), timeout=1)
                     done.append(number)
