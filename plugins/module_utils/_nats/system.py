@@ -69,7 +69,7 @@ class Sample:
 
 
 class Collector:
-    """Answers of servers to one request, kept by server id."""
+    """Answers of servers to one request, by server id."""
 
     def __init__(self, reduce: Reduce) -> None:
         self.heads: dict[str, Json] = {}
@@ -181,10 +181,7 @@ class System:
         return Sample(at, heads, varz.data, healthz.data, raftz.data, routez.data, {})
 
     async def sample(self, reduce: Reduce) -> Sample:
-        """A whole look: L(probe), and JSZ with accounts, streams, consumers, configurations and raft groups.
-
-        C(reduce) turns the raw JSON of one JSZ page into what is kept of it, so that memory stays small.
-        """
+        """A whole look: L(probe), and JSZ with everything; C(reduce) makes of a page what is kept of it."""
         probed = await self.probe()
         request = {"accounts": True, "streams": True, "consumer": True, "config": True, "raft": True}
         limit = self.connection.options.request_timeout
@@ -210,10 +207,10 @@ class System:
         return await self.gather("JSZ", request, enough=enough, quiet=limit, limit=limit, reduce=keep)
 
     async def call(self, subject: str, request: Json | None = None, *, what: str, timeout: float | None = None) -> Json:
-        """One request to the leader of the meta group, such as C(SERVER.REMOVE); its answer's JSON.
+        """One request to the meta leader, such as C(SERVER.REMOVE); its answer.
 
-        Raises ApiError for an error it answers, and RequestTimeoutError for silence, which proves nothing: what was
-        asked for may be applied now or later. Never ask again; look what became of it.
+        Raises ApiError, and RequestTimeoutError for silence, which proves nothing: what was asked for may be applied
+        now or later. Never ask again; look what became of it.
         """
         payload = b"" if request is None else json.dumps(request).encode()
         message = await self.connection.request(f"$JS.API.{subject}", payload, timeout=timeout)

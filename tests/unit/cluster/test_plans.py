@@ -174,6 +174,26 @@ def test_no_member_needs_no_removal() -> None:
     assert removal(doubt, "n9").needed
 
 
+def test_what_a_server_says_of_itself_does_not_make_it_a_member() -> None:
+    picture = make.picture(THREE, frozenset(THREE))
+    assert picture.meta is not None
+    zombie = dataclasses.replace(make.server("n9"), member=False)
+    view = MetaView(zombie.peer, make.ids(*THREE, "n9"), 4, 3, peer_id("n1"))
+    meta = dataclasses.replace(picture.meta, views=(*picture.meta.views, view))
+    seen = dataclasses.replace(picture, meta=meta, servers=(*picture.servers, zombie))
+    assert not removal(seen, "n9").needed
+
+
+def test_a_member_that_lists_nothing_is_not_judged() -> None:
+    on = make.stream("S", make.group(3, "n1", "n2", "n3", alive=DEAD_N2))
+    picture = make.picture(FOUR, DEAD_N2, (on,))
+    blind = tuple(dataclasses.replace(one, seen=False) if one.name == "n4" else one for one in picture.servers)
+    picture = dataclasses.replace(picture, servers=blind)
+    assert words(removal(picture)) == {"incomplete_picture"}
+    assert words(plan_stream_removal(picture, picture.server(N2), on)) == {"incomplete_picture"}
+    assert "incomplete_picture" in words(evacuation(picture))
+
+
 def test_one_stream() -> None:
     on = make.stream("S", make.group(3, "n1", "n2", "n3", alive=DEAD_N2))
     picture = make.picture(FOUR, DEAD_N2, (on,))
