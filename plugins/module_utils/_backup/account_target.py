@@ -11,6 +11,7 @@ import shutil
 import typing as t
 
 from .directory import STREAM_FILES, Workplace, check_directory_path, interrupted_below, os_errors
+from .disk import make_directories
 from .errors import PathError
 
 
@@ -32,7 +33,7 @@ def check_account_target(path: str) -> None:
 def open_account_target(path: str) -> None:
     """Make the directory, and clear what killed runs left in it. Raises PathError, LockedError."""
     with os_errors(path):
-        os.makedirs(path, mode=0o700, exist_ok=True)
+        make_directories(path)
         for name in interrupted_below(path):
             with Workplace(os.path.join(path, name)):
                 pass  # entering clears

@@ -18,6 +18,7 @@ import shutil
 import tempfile
 import typing as t
 
+from .disk import make_directories
 from .errors import LockedError, PathError
 
 BACKUP_JSON = "backup.json"
@@ -109,7 +110,7 @@ class Workplace:
 
     def __enter__(self) -> Workplace:
         with os_errors(self.path):
-            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+            make_directories(os.path.dirname(self.path))
             self._take_lock()
             try:
                 self._clear_debris()

@@ -26,6 +26,20 @@ def read_file(path: str) -> bytes:
         return file.read()
 
 
+def make_directories(path: str) -> None:
+    """Make a directory and what is missing above it, all for this user alone."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for directory in reversed(missing):
+        try:
+            os.mkdir(directory, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(directory):
+                raise
+
+
 def write_file(path: str, content: bytes) -> None:
     """Write a new file of mode 0600."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who logs in, as the client library wants it: secrets are read from their files and checked before anything is sent."""
+"""Who logs in, as the client library wants it; secrets in files are read and checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _read(path: str, option: str) -> str:
 
 
 def _signer(seed: str, whence: str) -> t.Callable[[str], bytes]:
-    """What signs a server's challenge. Raises AuthenticationError for a seed that is none, ImportError without nkeys."""
+    """What signs a server's challenge. Raises AuthenticationError for what is no seed, ImportError without nkeys."""
     import nkeys  # noqa: PLC0415 - needed by few, and then it must be there
 
     def pair() -> t.Any:

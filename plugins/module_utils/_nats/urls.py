@@ -22,6 +22,18 @@ def without_secrets(text: str) -> str:
     return _SECRET.sub("//", text)
 
 
+def secrets_in(servers: t.Iterable[str]) -> set[str]:
+    """The passwords and tokens in addresses, as written and as meant; also of addresses that are wrong otherwise."""
+    found = set()
+    for server in split_servers(str(server) for server in servers):
+        has_user, at, _place = server.partition("://")[2].rpartition("@")
+        if at:
+            user, colon, password = has_user.partition(":")
+            secret = password if colon else user
+            found |= {secret, urllib.parse.unquote(secret)} - {""}
+    return found
+
+
 @dataclasses.dataclass(frozen=True)
 class Login:
     """What an address says of who logs in: user and password, or a token alone."""
