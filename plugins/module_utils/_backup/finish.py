@@ -14,6 +14,7 @@ from .._nats.api import JetStream
 from .._nats.errors import NatsError
 from .._nats.model import Json, StreamInfo
 from .inspect import Backup
+from .sources import origins
 
 
 def _seconds_since(text: str) -> float:
@@ -79,26 +80,32 @@ async def _wait_for_origins(js: JetStream, info: StreamInfo, timeout: float) -> 
     """Give a mirror or sourcing stream time to reach its origins again; returns warnings about those it did not."""
     if not info.config.get("mirror") and not info.config.get("sources"):
         return []
+    present = await _present(js, info)
+    absent = sorted(name for name, there in present.items() if not there)
     deadline = time.monotonic() + timeout
     while True:
         waiting = [str(origin.get("name")) for origin in _origins(info) if int(origin.get("active") or 0) < 0]
         broken = {
             str(o.get("name")): str((o.get("error") or {}).get("description")) for o in _origins(info) if o.get("error")
         }
-        if not waiting and not broken:
-            return []
-        if time.monotonic() > deadline:
+        if not {*waiting, *broken} - {*absent} or time.monotonic() > deadline:
             break
         await asyncio.sleep(0.25)
         try:
             info = await js.stream_info(info.name)
         except NatsError:
             break
-    return [
+    gone = [f"stream {info.name}: its origin {name} does not exist. It goes on once there is one." for name in absent]
+    return gone + [
         f"stream {info.name}: its origin {name} was not reached within {timeout:g} s"
         f" ({broken.get(name, 'no answer yet')}). The server goes on trying; check that the origin exists."
-        for name in sorted({*waiting, *broken})
+        for name in sorted({*waiting, *broken} - {*absent})
     ]
+
+
+async def _present(js: JetStream, info: StreamInfo) -> dict[str, bool]:
+    """Whether each origin in the same account is there; others are not in the answer."""
+    return {name: await js.find_stream(name) is not None for name in sorted(origins(info.config))}
 
 
 def _origins(info: StreamInfo) -> list[Json]:
