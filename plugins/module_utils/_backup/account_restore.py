@@ -21,7 +21,8 @@ from .results import RestoreResult
 from .selection import selected
 from .session import Session
 from .setfile import SetFile, load
-from .sources import origins
+from .sources import origins, sourced
+from .writer import in_thread
 
 # Streams to look at, verify, send or settle at once.
 _AHEAD = 32
@@ -81,6 +82,8 @@ class AccountRestore:
         """
         members, results = self._find()
         target = await look_at_target(self._session.js)
+        also = sourced(member.config for member in members)
+        target = dataclasses.replace(target, sourced=target.sourced | also)
         slots = asyncio.Semaphore(self._parallel())
         for level in order(members):
             jobs = [self._one(member, target, slots) for member in level]
@@ -180,13 +183,13 @@ class AccountRestore:
                 return await self._session.run(
                     lambda js: restore_stream(js, backup, self._options.stream, target, slots, check=self._check)
                 )
-            except (NatsError, ArchiveError) as exc:
+            except (NatsError, ArchiveError, OSError) as exc:
                 self._stop = self._options.on_error == "stop"
                 return RestoreResult(member.name, "failed", member.path, reason=str(exc), failure=exc)
 
     async def _inspect(self, member: Member) -> Backup:
         level = self._options.stream.verify
-        backup = await asyncio.get_running_loop().run_in_executor(None, inspect, member.path, level)
+        backup = await in_thread(lambda stop: inspect(member.path, level, stop))
         backup.require_valid()
         if backup.stream != member.name:
             raise InvalidBackupError(

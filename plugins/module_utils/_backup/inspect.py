@@ -12,6 +12,7 @@ import os
 import typing as t
 
 from .._archive.report import ERROR, PROBLEMS, WARNING, ArchiveReport, Problem
+from .._archive.times import ZERO, parse_ns
 from .._archive.verify import check_directory_consistency, quick_file
 from .._nats.model import Json
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
@@ -95,10 +96,20 @@ class Backup:
         return self.manifest is None or self.manifest.exact
 
     @property
+    def _ends(self) -> tuple[Json, Json]:
+        """The states that bound the archive's end: V1 takes in messages that came after backup.json's was told."""
+        own = self.report.state if self.report is not None and self.report.format == "V1" else None
+        return self.state, own or {}
+
+    @property
     def up_to(self) -> int:
-        """The highest sequence that can be in the archive: V1 takes in messages that came after the state was told."""
-        own = (self.report.state or {}) if self.report is not None and self.report.format == "V1" else {}
-        return max(int(self.state.get("last_seq") or 0), int(own.get("last_seq") or 0))
+        """The highest sequence that can be in the archive."""
+        return max(int(state.get("last_seq") or 0) for state in self._ends)
+
+    @property
+    def newest(self) -> int:
+        """The time of the last message that can be in the archive, in nanoseconds since 1970."""
+        return max(parse_ns(str(state.get("last_ts") or ZERO)) for state in self._ends)
 
     def require_valid(self) -> None:
         """Raise InvalidBackupError with every problem unless the backup is valid."""

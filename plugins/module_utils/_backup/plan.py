@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from .._archive.times import ZERO, parse_ns
 from .._nats.api import JetStream, check_stream_name
 from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
 from . import compare, preflight
@@ -15,7 +16,7 @@ from .consumers import expected, settled
 from .inspect import Backup
 from .manifest import ConsumerRecord
 from .sender import Upload
-from .sources import same_but_starts
+from .sources import same_but_starts, sourced
 
 # Seconds to wait for the consumers of a stream that is there: one may just be electing its leader.
 _PATIENCE = 6.0
@@ -39,15 +40,21 @@ class RestoreOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """The account to restore into, as it was when the run began."""
+    """The account to restore into, as it was when the run began.
+
+    C(sourced) are streams from which others source, there or in what the run restores.
+    """
 
     account: Json
     streams: Listing[StreamInfo]
+    sourced: frozenset[str] = frozenset()
 
 
 async def look_at_target(js: JetStream) -> Target:
     """Gather what every restore of a run needs to know of the account."""
-    return Target(await js.call("INFO", what="JetStream account info"), await js.streams())
+    streams = await js.streams()
+    account = await js.call("INFO", what="JetStream account info")
+    return Target(account, streams, sourced(info.config for info in streams.items))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +96,13 @@ def wanted_config(backup: Backup, options: RestoreOptions) -> Json:
     return {key: value for key, value in config.items() if value is not None}
 
 
-async def make_plan(js: JetStream, backup: Backup, options: RestoreOptions, target: Target) -> Plan:
-    """Compare the backup with what is there and decide. Raises what makes the restore impossible, ConflictError not."""
+async def make_plan(
+    js: JetStream, backup: Backup, options: RestoreOptions, target: Target, *, fresh: bool = False
+) -> Plan:
+    """Compare the backup with what is there and decide. Raises what makes the restore impossible, ConflictError not.
+
+    C(fresh): the stream of that name came or went since C(target) was looked at.
+    """
     backup.require_valid()
     config = wanted_config(backup, options)
     check_stream_name(config["name"])
@@ -98,18 +110,18 @@ async def make_plan(js: JetStream, backup: Backup, options: RestoreOptions, targ
     config, warnings = preflight.supported_config(config, backup.consumers, js, options.drop_unsupported)
     name = config["name"]
     existing = next((info for info in target.streams.items if info.name == name), None)
-    if existing is None and name in (*target.streams.missing, *target.streams.offline):
+    if fresh:
+        existing = await js.find_stream(name)
+    elif existing is None and name in (*target.streams.missing, *target.streams.offline):
         existing = await js.stream_info(name)
+    plan = Plan("create", name, config, warnings=tuple(warnings))
     if existing is not None:
         plan = await _examine(js, backup, config, existing, tuple(warnings))
-        if plan.changes:
+        if plan.changes and not fresh:
             # The list may be seconds old: decide on what is there now.
-            existing = await js.stream_info(name)
-            plan = await _examine(js, backup, config, existing, tuple(warnings))
+            return await make_plan(js, backup, options, target, fresh=True)
         if plan.action != "replace" or (options.on_conflict != "replace" and not plan.debris):
             return plan
-    else:
-        plan = Plan("create", name, config, warnings=tuple(warnings))
     preflight.check_format(backup, config, js)
     preflight.check_interest(config, backup)
     preflight.check_replicas(config, js)
@@ -152,6 +164,11 @@ def _against(
     base = Plan("none", config["name"], config, existing, consumers, differences=differences, warnings=warnings)
     if marked:
         # Ours, and interrupted: whole but not finished, or a part that has to go.
+        if state and _used_since(backup, existing):
+            whole = compare.state_differences(backup.state, existing, exact=backup.exact, up_to=_last(existing))
+            if whole:
+                return dataclasses.replace(base, action="replace")
+            state = []
         if state:
             return dataclasses.replace(base, action="replace", debris=True)
         return dataclasses.replace(base, action="finish", absent=tuple(absent), config_update=True)
@@ -160,3 +177,17 @@ def _against(
     if absent:
         return dataclasses.replace(base, action="finish", absent=tuple(absent))
     return base
+
+
+def _last(info: StreamInfo) -> int:
+    return int(info.state.get("last_seq") or 0)
+
+
+def _used_since(backup: Backup, info: StreamInfo) -> bool:
+    """Whether messages came into a half restored stream that are not the restore's: they are not to be deleted.
+
+    A stream without subjects of its own holds copies only.
+    """
+    if not info.config.get("subjects") or not info.state.get("messages"):
+        return False
+    return _last(info) > backup.up_to or parse_ns(str(info.state.get("last_ts") or ZERO)) > backup.newest

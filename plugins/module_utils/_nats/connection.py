@@ -116,7 +116,7 @@ class Connection:
             if entry is not None and not entry[1].done():
                 entry[1].set_result(message)
 
-        await self._client.subscribe(f"{self._inbox}.*", cb=answer)
+        await self.subscribe(f"{self._inbox}.*", answer)
 
     async def request(
         self, subject: str, payload: bytes = b"", *, timeout: float | None = None, headers: dict[str, str] | None = None
@@ -162,8 +162,14 @@ class Connection:
             ) from exc
 
     async def subscribe(self, subject: str, handler: Handler) -> t.Any:
-        """Subscribe; messages are handed to C(handler) one at a time, in order. No limit on what waits for it."""
-        return await self._client.subscribe(subject, cb=handler, pending_bytes_limit=0, pending_msgs_limit=0)
+        """Subscribe; messages are handed to C(handler) one at a time, in order. No limit on what waits for it.
+
+        Raises ConnectionLostError.
+        """
+        try:
+            return await self._client.subscribe(subject, cb=handler, pending_bytes_limit=0, pending_msgs_limit=0)
+        except (nats_errors.ConnectionClosedError, nats_errors.ConnectionDrainingError, OSError) as exc:
+            raise self.lost or ConnectionLostError(f"The connection was lost: {exc}.") from exc
 
     async def unsubscribe(self, subscription: t.Any) -> None:
         """Stop a subscription; fine on a connection that is gone."""
