@@ -15,6 +15,9 @@ import pytest
 from integration.cluster import kit
 from servers import wait_for
 
+# The waits are real: for 10 to 25 seconds after a loss no server can be believed.
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture
 def apps() -> Iterator[list[kit.App]]:
