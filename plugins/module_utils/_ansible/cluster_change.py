@@ -142,9 +142,9 @@ async def _wait_whole(context: Context, watch: Watch, plan: Plan, *, changed: bo
     values = _progress_values(state[0])
     if not finished:
         raise NotWholeError(
-            f"{plan.target.label} is no member any more, but {len(state[0].pending)} streams or consumers are not"
-            f" whole after {context.params['wait_timeout']:g} s: {_reasons(state[0].pending)}. Look at"
-            " the servers' logs and at jetstream_cluster_info; run again to go on waiting. Where a stream still lists the removed server, use"
+            f"{plan.target.label} is no member any more, but {len(state[0].pending)} streams or consumers are not whole"
+            f" after {context.params['wait_timeout']:g} s: {_reasons(state[0].pending)}. Look at the servers' logs and"
+            " at jetstream_cluster_info; run again to go on waiting. Where a stream still lists the removed server, use"
             " the option stream.",
             changed=changed,
             values={**plan.values(), **values},
