@@ -37,9 +37,13 @@ def app(cluster: Any) -> Iterator[kit.App]:
 
 
 def parameters(module: str) -> dict[str, Any]:
-    return {"peer_remove": {"peer": "n2"}, "peer_evacuate": {"peer": "n2"}, "meta_rescue": {"confirmed_dead": ["n2"]}}.get(
-        module, {}
-    )
+    """What a module cannot do without."""
+    required: dict[str, dict[str, Any]] = {
+        "peer_remove": {"peer": "n2"},
+        "peer_evacuate": {"peer": "n2"},
+        "meta_rescue": {"confirmed_dead": ["n2"]},
+    }
+    return required.get(module, {})
 
 
 @pytest.mark.lines

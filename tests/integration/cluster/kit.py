@@ -24,7 +24,7 @@ from servers import Cluster, wait_for
 MODULES = "ansible_collections.natsops.jetstream.plugins.modules"
 
 
-def start(module: str, cluster: Any, user: str = "sys", check: bool = False, **params: Any) -> subprocess.Popen[str]:
+def start(module: str, cluster: Any, user: Any = "sys", check: Any = False, **params: Any) -> subprocess.Popen[str]:
     """Start a module as the program that Ansible runs."""
     arguments = {**cluster.connection(user), **params, "_ansible_check_mode": check, "_ansible_diff": True}
     env = {key: value for key, value in os.environ.items() if not key.startswith("NATS_")}
@@ -53,7 +53,7 @@ def finish(process: subprocess.Popen[str], timeout: float = 240.0) -> dict[str, 
     return dict(result)
 
 
-def run(module: str, cluster: Any, user: str = "sys", check: bool = False, **params: Any) -> dict[str, Any]:
+def run(module: str, cluster: Any, user: Any = "sys", check: Any = False, **params: Any) -> dict[str, Any]:
     """Run a module to its end."""
     return finish(start(module, cluster, user, check, **params))
 

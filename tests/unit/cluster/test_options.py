@@ -62,6 +62,7 @@ def test_quorums_and_known_states() -> None:
     assert cluster_rescue._quorum("2") == 2
     assert cluster_rescue._known_states(None) is None
     assert cluster_rescue._known_states({"APP": {"S": "12"}}) == {"APP": {"S": 12}}
-    for wrong in ({"APP": 3}, {"APP": {"S": "x"}}, []):
+    every: list[Any] = [{"APP": 3}, {"APP": {"S": "x"}}, []]
+    for wrong in every:
         with pytest.raises(OptionsError, match="known_states must map"):
             cluster_rescue._known_states(wrong)

@@ -235,7 +235,7 @@ def test_rescues() -> None:
     two_dead = make.picture(THREE, frozenset({"n1"}), leader="")
     plan = plan_rescue(two_dead, ["n2", peer_id("n3")], None, None, accept_stale=False)
     assert plan.plan.refusals == ()
-    assert (plan.quorum, set(plan.dead)) == (1, make.ids("n2", "n3"))
+    assert (plan.quorum, frozenset(plan.dead)) == (1, make.ids("n2", "n3"))
     assert rescue_words(two_dead, ["n2"]) == {"not_confirmed_dead"}
     assert rescue_words(two_dead, ["n1", "n2", "n3"]) == {"server_online"}
     assert rescue_words(two_dead, ["n2", "n3", "n7"]) == {"unknown_server"}
