@@ -90,7 +90,8 @@ async def remove(context: Context) -> Outcome:
         values = {**plan.values(), "members": _members(picture)}
         if not plan.needed:
             _check_leader(picture)
-            if context.params["wait"] and progress(picture, plan.target.peer, {}).pending:
+            unfinished = progress(picture, plan.target.peer, {}).pending
+            if context.params["wait"] and unfinished and not context.check_mode:
                 # A run that ended early may have removed it: what that one would have waited for is waited for here.
                 values.update(await _wait_whole(context, watch, plan, changed=False))
             return Outcome(False, values, _diff(values["members"], ""), (_not_a_member(context, picture),))
