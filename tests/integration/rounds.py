@@ -170,8 +170,8 @@ def take(endpoint: Endpoint, stream: str, consumer: str, count: int, *, ack: boo
         try:
             subscription = await client.jetstream().pull_subscribe_bind(consumer, stream)
             try:
-                found = await subscription.fetch(count, timeout=2)
-            except nats.errors.TimeoutError:
+                found = await subscription.fetch(count, timeout=1.5)
+            except (nats.errors.TimeoutError, asyncio.TimeoutError):
                 return []
             for message in found if ack else []:
                 await message.ack_sync()

@@ -136,6 +136,7 @@ def test_a_failing_stream_does_not_block_the_others(server: Server, tmp_path: Pa
     assert rounds.statuses(again) == {"EMPTY": "unchanged", "GAPS": "created", "PLAIN": "unchanged"}
 
 
+@pytest.mark.slow
 def test_on_error_stop(server: Server, tmp_path: Path) -> None:
     make_streams(server, ["EMPTY", "GAPS"])
     rounds.backup_account(server, tmp_path / "APP")
@@ -199,6 +200,7 @@ def test_conflicts(server: Server, tmp_path: Path, conflict: str) -> None:
         assert rounds.messages(server, "PLAIN") == 251
 
 
+@pytest.mark.slow
 def test_a_circle_of_sources(make_server: MakeServer, tmp_path: Path) -> None:
     """Two streams that source from each other (each only what is its own, so that nothing runs round)."""
     server = make_server()
