@@ -39,7 +39,7 @@ def needed(rows: dict[str, dict[str, str]], module: str) -> list[str]:
 
 def allowed(module: str) -> list[str]:
     """Everything that the document gives a module, conditions met."""
-    return [subject for subject, when in PUBLISH.items() if when[module] != "-"]
+    return [subject.replace("_INBOX", PREFIX) for subject, when in PUBLISH.items() if when[module] != "-"]
 
 
 def user(name: str, subjects: list[str], inbox: str = PREFIX) -> User:

@@ -90,7 +90,7 @@ async def _carry_out(
             would_lose={**lose, "consumers": [c.name for c in plan.existing_consumers]},
         )
     if check:
-        return dataclasses.replace(result, status=f"would_{plan.action}")
+        return dataclasses.replace(result, status="would_create" if plan.debris else f"would_{plan.action}")
     return await _Restore(js, backup, options, plan, target).run(result, slot)
 
 
