@@ -15,6 +15,7 @@ import pytest
 
 from servers import PASSWORD, Options, Server, User, process, wait_for
 from servers.config import TOKEN
+from servers.credentials import TlsFiles
 
 from .evidence import api, fails, make_stream, run_here, silent_port, talking_port, works
 
@@ -32,6 +33,11 @@ def there_and_back(server: Server, tmp_path: Path, connection: Where, *, env: di
     restored = works("jetstream_stream_restore", {**connection, "path": str(path)}, env=env)
     assert restored["status"] == "created"
     assert restored["messages"] == 3
+
+
+def tls_of(server: Server) -> TlsFiles:
+    assert server.setup.tls
+    return server.setup.tls
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +82,12 @@ def test_token(server_version: str, tmp_path: Path) -> None:
     with Server(Options(version=server_version, auth="token")) as server:
         make_stream(server, "ONE")
         place = server.url.partition("//")[2]
-        for number, connection in enumerate(
-            [
-                {"servers": server.urls, "token": TOKEN},
-                {"servers": [f"nats://{TOKEN}@{place}"]},
-                {"servers": server.urls, "user": TOKEN},  # as the command line has it
-            ]
-        ):
+        ways: list[Where] = [
+            {"servers": server.urls, "token": TOKEN},
+            {"servers": [f"nats://{TOKEN}@{place}"]},
+            {"servers": server.urls, "user": TOKEN},  # as the command line has it
+        ]
+        for number, connection in enumerate(ways):
             there_and_back(server, tmp_path / str(number), connection)
         for wrong in ({"token": "wrong"}, {}):
             args = {"servers": server.urls, "stream": "ONE", "path": str(tmp_path / "x"), **wrong}
@@ -143,7 +148,7 @@ def test_tls_with_an_authority(secure: Server, tmp_path: Path) -> None:
     assert {"ca_cert", "user"} < set(connection)
     there_and_back(secure, tmp_path, connection)
     args = {**connection, "stream": "ONE", "path": str(tmp_path / "x")}
-    fails(BACKUP, {**args, "ca_cert": str(secure.setup.tls.wrong_ca)}, "tls_failed", secure.url, "certificate")
+    fails(BACKUP, {**args, "ca_cert": str(tls_of(secure).wrong_ca)}, "tls_failed", secure.url, "certificate")
     fails(BACKUP, {**args, "ca_cert": None}, "tls_failed", secure.url, "certificate")
     (tmp_path / "no.pem").write_text("no certificate")
     fails(BACKUP, {**args, "ca_cert": str(tmp_path / "no.pem")}, "tls_failed", "ca_cert", str(tmp_path / "no.pem"))
@@ -174,7 +179,7 @@ def test_client_certificates(server_version: str, tmp_path: Path) -> None:
         args = {**connection, "stream": "ONE", "path": str(tmp_path / "x")}
         fails(BACKUP, {**args, "client_key": None}, "invalid_options", "client_cert", "client_key", "both")
         fails(BACKUP, {**args, "client_cert": None, "client_key": None}, "tls_failed", server.url, "certificate")
-        other = str(server.setup.tls.server_key)
+        other = str(tls_of(server).server_key)
         fails(BACKUP, {**args, "client_key": other}, "tls_failed", "client_key")
 
 
@@ -194,15 +199,21 @@ def test_tls_first(server_version: str, tmp_path: Path) -> None:
 def test_no_password_without_tls_where_tls_is_wanted(way: str, secure: Server, tmp_path: Path) -> None:
     """A plain server, or somebody in between, gets to hear nothing but the handshake that fails."""
     info = {"server_id": "X", "version": "2.15.2", "max_payload": 1048576, "headers": True, "auth_required": True}
-    tls = secure.setup.tls
+    tls = tls_of(secure)
     with talking_port(b"INFO " + json.dumps(info).encode() + b" \r\n") as (port, heard):
-        more: Where = {
+        ways: dict[str, Where] = {
             "scheme": {"servers": [f"tls://127.0.0.1:{port}"]},
             "scheme unchecked": {"servers": [f"tls://127.0.0.1:{port}"], "validate_certs": False},
             "authority": {"ca_cert": str(tls.ca)},
             "certificate": {"client_cert": str(tls.client_cert), "client_key": str(tls.client_key)},
-        }[way]
-        args = {"servers": [f"nats://127.0.0.1:{port}"], "user": "app", "password": "s3cret", "stream": "ONE", **more}
+        }
+        args = {
+            "servers": [f"nats://127.0.0.1:{port}"],
+            "user": "app",
+            "password": "s3cret",
+            "stream": "ONE",
+            **ways[way],
+        }
         fails(BACKUP, {**args, "path": str(tmp_path / "x")}, "tls_failed", "does not use TLS")
     assert b"s3cret" not in b"".join(heard)
     assert b"CONNECT" not in b"".join(heard)
@@ -217,7 +228,7 @@ def test_tls_address_of_a_plain_server(plain: Server, tmp_path: Path) -> None:
 def test_tls_where_a_server_has_both(server_version: str, tmp_path: Path) -> None:
     extra = {"allow_non_tls": True}
     with Server(Options(version=server_version, tls="server", extra={"tls": None}), root=tmp_path / "s") as server:
-        tls = {"cert_file": str(server.setup.tls.server_cert), "key_file": str(server.setup.tls.server_key)}
+        tls = {"cert_file": str(tls_of(server).server_cert), "key_file": str(tls_of(server).server_key)}
         server.stop()
         object.__setattr__(server.setup.options, "extra", {"tls": tls, **extra})
         server.start()
@@ -233,7 +244,7 @@ def test_contexts_by_name_and_by_file(plain: Server, secure: Server, tmp_path: P
     folder = home / ".config" / "nats" / "context"
     folder.mkdir(parents=True)
     (folder / "plain.json").write_text(json.dumps({"url": plain.url, "user": "app", "password": PASSWORD}))
-    ca = str(secure.setup.tls.ca)
+    ca = str(tls_of(secure).ca)
     (folder / "secure.json").write_text(
         json.dumps({"url": secure.url, "user": "app", "password": PASSWORD, "ca": ca, "description": "x", "nsc": ""})
     )
@@ -315,7 +326,12 @@ def test_more_than_one_way_to_log_in(plain: Server, tmp_path: Path) -> None:
     fails(BACKUP, {**args, "token": "x"}, "invalid_options", "user", "token", "keep one")
     place = plain.url.partition("//")[2]
     fails(BACKUP, {**args, "servers": [f"nats://app:pw@{place}"]}, "invalid_options", "user", "Keep one")
-    fails(BACKUP, {**args, "servers": [f"nats://a:b@{place}", f"nats://c:d@{place}"]}, "invalid_options", "different")
+    fails(
+        BACKUP,
+        {**args, "servers": [f"nats://one:first-pw@{place}", f"nats://two:other-pw@{place}"]},
+        "invalid_options",
+        "different",
+    )
     del args["user"]
     fails(BACKUP, args, "invalid_options", "password", "user")
 

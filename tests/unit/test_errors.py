@@ -26,10 +26,7 @@ def texts(node: ast.AST | None) -> Iterator[str]:
     elif isinstance(node, ast.IfExp):
         yield from texts(node.body)
         yield from texts(node.orelse)
-    elif isinstance(node, ast.BoolOp):
-        for value in node.values:
-            yield from texts(value)
-    elif isinstance(node, ast.Dict):
+    elif isinstance(node, (ast.BoolOp, ast.Dict)):
         for value in node.values:
             yield from texts(value)
 
