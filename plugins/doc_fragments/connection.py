@@ -18,8 +18,11 @@ options:
   servers:
     description:
       - Addresses of NATS servers. They are tried in order, each once, for O(connect_timeout) seconds.
-      - A C(tls://) address insists on TLS. Without a scheme, C(nats://) is meant.
+      - With a C(tls://) address, O(ca_cert), O(client_cert) or O(tls_first), nothing is sent to a server without TLS.
+      - Without a scheme, C(nats://) is meant.
       - If neither this nor O(context) is given, C(nats://127.0.0.1:4222).
+      - An address may name the user, as in C(nats://user:password@host) or C(nats://token@host), with reserved characters
+        percent-encoded. It is hidden in all output.
       - If not set, the value of the environment variable E(NATS_URL) is used.
     type: list
     elements: str
@@ -31,7 +34,7 @@ options:
     type: str
   user:
     description:
-      - User name.
+      - User name. Without O(password) it is taken for a token, as by the C(nats) command line.
       - If not set, the value of the environment variable E(NATS_USER) is used.
     type: str
   password:
