@@ -142,7 +142,8 @@ async def fill(endpoint: Server | Cluster, stream: str, size: int) -> None:
     rng = random.Random(7)
     noise = rng.randbytes(MIB)
     rows = [
-        json.dumps({"id": i, "items": [{"sku": rng.randrange(10**6)} for _ in range(500)]}).encode() for i in range(64)
+        json.dumps({"id": i, "items": [{"sku": rng.randrange(10**6)} for _item in range(500)]}).encode()
+        for i in range(64)
     ]
     sent = count = 0
     while sent < size:

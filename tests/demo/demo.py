@@ -277,7 +277,7 @@ class Playbooks:
             start_new_session=True,
         ) as process:
             try:
-                output, _ = process.communicate(timeout=PLAYBOOK_TIMEOUT)
+                output, _errors = process.communicate(timeout=PLAYBOOK_TIMEOUT)
             except BaseException:
                 kill_tree(process.pid)
                 raise
@@ -372,7 +372,7 @@ def grouped(warnings: Sequence[str]) -> Iterator[str]:
     """Return the warnings as wrapped lines, those of several streams that say the same together."""
     streams: dict[str, list[str]] = {}
     for warning in warnings:
-        subject, _, text = warning.removeprefix("stream ").partition(": ")
+        subject, _colon, text = warning.removeprefix("stream ").partition(": ")
         streams.setdefault(text, []).append(subject)
     for text, subjects in streams.items():
         yield from textwrap.wrap(f"{', '.join(subjects)}: {text}", 116, initial_indent="  - ", subsequent_indent="    ")

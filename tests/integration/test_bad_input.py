@@ -227,8 +227,8 @@ def test_path_holds_directories_that_are_no_backups(place: Place, tmp_path: Path
     (tmp_path / "home" / "ORDERS" / "thesis.txt").write_text("years of work")
     kept = tree(tmp_path / "home" / "ORDERS")
     for check in (True, False):
-        result = run_here("jetstream_account_backup", arguments("jetstream_account_backup", place, tmp_path / "home"),
-                            check=check)  # fmt: skip
+        asked = arguments("jetstream_account_backup", place, tmp_path / "home")
+        result = run_here("jetstream_account_backup", asked, check=check)
         assert result["failed"], result
         assert result["error"] == "path_not_backup"
         assert {s["stream"]: s["status"] for s in result["streams"]} == {

@@ -39,11 +39,11 @@ class ModuleProcess:
     def __init__(
         self, name: str, args: dict[str, Any], *, env: dict[str, str] | None = None, preexec: Any = None
     ) -> None:
-        self._args = tempfile.NamedTemporaryFile("w", suffix=".json", delete=False)
-        with self._args as file:
+        with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
             json.dump({"ANSIBLE_MODULE_ARGS": args}, file)
+        self._args = Path(file.name)
         self.process = subprocess.Popen(
-            [sys.executable, str(CHECKOUT / "plugins" / "modules" / f"{name}.py"), self._args.name],
+            [sys.executable, str(CHECKOUT / "plugins" / "modules" / f"{name}.py"), str(self._args)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -60,7 +60,7 @@ class ModuleProcess:
             out, err = self.process.communicate()
             raise AssertionError(f"the module did not end within {timeout} s: {out}\n{err}") from None
         finally:
-            Path(self._args.name).unlink(missing_ok=True)
+            self._args.unlink(missing_ok=True)
         try:
             result: dict[str, Any] = json.loads(out)
         except ValueError:
@@ -71,7 +71,7 @@ class ModuleProcess:
         """SIGKILL, and wait for the end."""
         self.process.kill()
         self.process.communicate()
-        Path(self._args.name).unlink(missing_ok=True)
+        self._args.unlink(missing_ok=True)
 
 
 def run_module(
@@ -84,7 +84,7 @@ def run_module(
     timeout: float = 120,
     preexec: Any = None,
 ) -> dict[str, Any]:
-    """Run a module alone and return its result, failed or not; check mode and diff mode as Ansible would ask for them."""
+    """Run a module alone and return its result, failed or not; in check or diff mode as Ansible asks for them."""
     modes = {"_ansible_check_mode": check, "_ansible_diff": diff}
     return ModuleProcess(name, {**args, **modes}, env=env, preexec=preexec).wait(timeout)
 

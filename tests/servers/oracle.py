@@ -398,7 +398,7 @@ def _stored(message: dict[str, Any]) -> Message:
 
 def parse_time(text: str) -> int:
     """Return ns since 1970 of an RFC 3339 time with up to nine decimals."""
-    whole, _, rest = text.partition(".")
+    whole, _dot, rest = text.partition(".")
     if rest:
         digits = rest.rstrip("Z").split("+")[0].split("-")[0]
         zone = rest[len(digits) :]

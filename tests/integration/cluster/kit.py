@@ -123,7 +123,7 @@ class App:
 
     async def _fill(self, name: str, count: int) -> None:
         done = self.acknowledged.setdefault(name, [])
-        for _ in range(count):
+        for _count in range(count):
             number = len(done)
             for _attempt in range(300):
                 with contextlib.suppress(nats.errors.Error, nats.js.errors.Error):
@@ -168,7 +168,7 @@ class App:
         info = await self.js.stream_info(name)
         subscription = await self.js.subscribe(f"{name}.>", stream=name, ordered_consumer=True)
         found: set[int] = set()
-        for _ in range(info.state.messages):
+        for _count in range(info.state.messages):
             message = await subscription.next_msg(timeout=10)
             found.add(int(message.data))
         await subscription.unsubscribe()
@@ -233,7 +233,7 @@ def findings(result: dict[str, Any]) -> set[str]:
 
 def not_leader(cluster: Cluster, *names: str) -> None:
     """Have somebody else lead the meta group than these."""
-    for _ in range(20):
+    for _attempt in range(20):
         if cluster.wait_meta_leader().name not in names:
             return
         run("leader_stepdown", cluster)

@@ -293,4 +293,6 @@ def test_times():
     ],
 )
 def test_overlapping_subjects(one, other, wanted):
-    assert overlaps(one, other) is overlaps(other, one) is wanted
+    assert overlaps(one, other) is wanted
+    swapped = (other, one)
+    assert overlaps(*swapped) is wanted

@@ -106,7 +106,7 @@ def pictures(draw: st.DrawFn) -> Picture:
     streams = []
     for number in range(draw(st.integers(0, 4))):
         on = draw(st.permutations(members))[: draw(st.integers(1, size))]
-        inner = [draw(st.permutations(on))[: draw(st.integers(1, len(on)))] for _ in range(draw(st.integers(0, 2)))]
+        inner = [draw(st.permutations(on))[: draw(st.integers(1, len(on)))] for _part in range(draw(st.integers(0, 2)))]
         consumers = [group(len(one), *one, alive=alive) for one in inner]
         one = group(len(on), *on, alive=alive)
         if any(name in alive for name in on):
