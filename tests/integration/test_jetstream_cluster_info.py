@@ -127,10 +127,17 @@ def test_through_ansible(cluster: Any, app: kit.App, tmp_path: Path) -> None:
             "tasks": [
                 {"natsops.jetstream.jetstream_cluster_info": {}, "register": "picture"},
                 {
-                    "ansible.builtin.copy": {"content": "{{ picture | to_json }}", "dest": str(tmp_path / "last.json"), "mode": "0600"}
+                    "ansible.builtin.copy": {
+                        "content": "{{ picture | to_json }}",
+                        "dest": str(tmp_path / "last.json"),
+                        "mode": "0600",
+                    }
                 },
                 {
-                    "natsops.jetstream.jetstream_peer_remove": {"peer": "n9", "last_picture": str(tmp_path / "last.json")},
+                    "natsops.jetstream.jetstream_peer_remove": {
+                        "peer": "n9",
+                        "last_picture": str(tmp_path / "last.json"),
+                    },
                     "check_mode": True,
                 },
             ],
@@ -140,7 +147,14 @@ def test_through_ansible(cluster: Any, app: kit.App, tmp_path: Path) -> None:
     collections = next(path for path in sys.path if path.endswith("collections"))
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": collections, "ANSIBLE_LOCALHOST_WARNING": "false"}
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", "-c", "local", str(tmp_path / "play.yml")],
+        [
+            str(Path(sys.executable).parent / "ansible-playbook"),
+            "-i",
+            "localhost,",
+            "-c",
+            "local",
+            str(tmp_path / "play.yml"),
+        ],
         env={**environment, "ANSIBLE_PYTHON_INTERPRETER": sys.executable},
         capture_output=True,
         text=True,

@@ -250,8 +250,8 @@ def test_a_frozen_server_is_not_taken_for_dead(make_cluster: Any, apps: list[kit
 def test_the_leader_dies_in_mid_removal(make_cluster: Any, apps: list[kit.App]) -> None:
     cluster = make_cluster(size=5)
     app = client(apps, cluster)
-    app.stream("A", 3)
-    kit.until_placed(cluster, "A", 3)
+    app.stream("A", 5)
+    kit.until_placed(cluster, "A", 5)
     app.fill("A", 50)
     kit.not_leader(cluster, "n5")
     cluster.node("n5").kill()
@@ -263,8 +263,11 @@ def test_the_leader_dies_in_mid_removal(make_cluster: Any, apps: list[kit.App]) 
     time.sleep(3)
     leader.kill()
     result = kit.finish(process)
-    if result.get("failed"):
-        assert result["error"] in {"no_answer", "not_confirmed", "no_quorum", "no_meta_leader", "not_whole", "removal_failed"}
+    # It may be carried out or not, and it may have been too early or too late; what it says has to be true.
+    if not result.get("failed"):
+        assert "n5" not in kit.members(cluster)
+    else:
+        assert result["error"] in {"not_confirmed", "no_quorum", "no_meta_leader", "not_whole"}, result["msg"]
     cluster.wait_meta_leader()
     again = kit.run("peer_remove", cluster, peer="n5", accounts=kit.accounts(cluster))
     assert not again.get("failed"), again
@@ -274,7 +277,9 @@ def test_the_leader_dies_in_mid_removal(make_cluster: Any, apps: list[kit.App]) 
 
 
 @pytest.mark.lines
-def test_a_server_is_removed_from_one_stream(make_cluster: Any, apps: list[kit.App]) -> None:
+def test_a_server_is_removed_from_one_stream(
+    make_cluster: Any, apps: list[kit.App], server_version: str
+) -> None:
     cluster = make_cluster(size=4)
     app = client(apps, cluster)
     app.stream("A", 3)
@@ -282,6 +287,9 @@ def test_a_server_is_removed_from_one_stream(make_cluster: Any, apps: list[kit.A
     app.fill("A", 20)
     (outside,) = {"n1", "n2", "n3", "n4"} - set(kit.server_of(cluster, "A"))
     victim = kit.server_of(cluster, "A")[0]
+    if server_version[:4] != "2.10":
+        # Who leads the meta group does not matter here.
+        kit.run("leader_stepdown", cluster, preferred=victim)
     mine = {"stream": "A", "accounts": kit.accounts(cluster, "APP")}
     unknown = kit.run("peer_remove", cluster, peer=victim, stream="NOPE", accounts=kit.accounts(cluster, "APP"))
     assert unknown["error"] == "stream_not_found"

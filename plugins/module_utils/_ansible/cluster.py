@@ -15,6 +15,7 @@ from .._cluster.model import Picture
 from .._cluster.watch import Watch
 from .._nats import connect as nats_connect
 from .._nats.api import JetStream
+from .._nats.connection import Connection
 from .._nats.errors import NatsError, OptionsError
 from .._nats.options import Options, make_options
 from .._nats.system import System
@@ -60,12 +61,18 @@ def wait_options(timeout: float) -> ArgumentSpec:
 
 @contextlib.asynccontextmanager
 async def watching(context: Context) -> t.AsyncIterator[Watch]:
-    """A watch over a connection of the system account."""
-    connection = await nats_connect.connect(context.connection)
+    """A watch over a connection of the system account; where its server dies, over one to another server."""
+    opened: list[Connection] = []
+
+    async def open_one() -> System:
+        opened.append(await nats_connect.connect(context.connection))
+        return System(opened[-1])
+
     try:
-        yield Watch(System(connection))
+        yield Watch(await open_one(), reopen=open_one)
     finally:
-        await connection.close()
+        for connection in opened:
+            await connection.close()
 
 
 def account_options(context: Context) -> dict[str, Options]:

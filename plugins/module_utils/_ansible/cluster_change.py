@@ -16,6 +16,7 @@ from .._cluster.plan import Plan, Refusal, listing, resolve
 from .._cluster.removal import plan_removal
 from .._cluster.wait import Progress, holds, progress, until
 from .._cluster.watch import Watch
+from .._nats.errors import NatsError
 from .._nats.system import peer_id
 from .argspec import ArgumentSpec
 from .cluster import HOLDINGS, inventory_of, need_cluster, wait_options, watching
@@ -106,8 +107,15 @@ async def remove(context: Context) -> Outcome:
         warnings = (
             plan.warnings if sent.changed else (*plan.warnings, f"Another run removed it meanwhile: {sent.answer}.")
         )
-        if context.params["wait"]:
-            values.update(await _wait_whole(context, watch, plan, changed=sent.changed))
+        try:
+            values.update(
+                await _wait_whole(context, watch, plan, changed=sent.changed) if context.params["wait"] else {}
+            )
+        except NotWholeError:
+            raise
+        except NatsError as exc:
+            # The removal is done and seen, whatever comes after it.
+            return Outcome(sent.changed, values, diff, warnings, exc)
         return Outcome(sent.changed, values, diff, warnings)
 
 
@@ -182,8 +190,12 @@ async def evacuate(context: Context) -> Outcome:
         if context.check_mode:
             return Outcome(True, values, diff, plan.warnings)
         await actions.evacuate_server(watch, target)
-        if context.params["wait"]:
-            values.update(await _wait_empty(context, watch, plan))
+        try:
+            values.update(await _wait_empty(context, watch, plan) if context.params["wait"] else {})
+        except NotWholeError:
+            raise
+        except NatsError as exc:
+            return Outcome(True, values, diff, plan.warnings, exc)
         return Outcome(True, values, diff, plan.warnings)
 
 

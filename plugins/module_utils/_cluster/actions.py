@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._nats.errors import ApiError, RequestTimeoutError
+from .._nats.errors import ApiError, ConnectionLostError, RequestTimeoutError
 from .._nats.system import System
 from .errors import ClusterError, NotConfirmedError
 from .model import Picture, Server
@@ -55,7 +55,7 @@ async def _send(system: System, subject: str, request: Json, what: str) -> tuple
     """Send once; what was answered (C(success), C(no answer) or the error) and the error's code."""
     try:
         await system.call(subject, request, what=what, timeout=ANSWER)
-    except RequestTimeoutError:
+    except (RequestTimeoutError, ConnectionLostError):
         return "no answer", None
     except ApiError as exc:
         return exc.message, exc.err_code

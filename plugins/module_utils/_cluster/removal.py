@@ -106,11 +106,11 @@ def plan_stream_removal(
     if target.peer not in group.peers:
         return Plan(target, False, arithmetic=arithmetic)
     refusals = [*quorum_refusals(picture), *blind_refusals(picture)]
-    if target.peer in picture.alive and not allow_online:
+    if target.alive and not allow_online:
         why = f"{target.label} is alive and its copy is good: allow it by allow_online."
         refusals.append(Refusal("server_online", why))
-    elif not any(replica.ghost for replica in group.replicas if replica.peer == target.peer):
-        refusals.extend(alive_refusals(picture, target, allow_online or target.alive))
+    elif not target.alive and not any(one.ghost for one in group.replicas if one.peer == target.peer):
+        refusals.extend(alive_refusals(picture, target, allow_online))
     verdict = after_removal(group, gone)
     if verdict == LOSES_DATA and not accept_data_loss:
         why = f"{target.label} holds the last copy of {stream.label}: it would come back empty. Say accept_data_loss."

@@ -11,7 +11,8 @@ import dataclasses
 import time
 import typing as t
 
-from .._nats.system import System
+from .._nats.errors import ConnectionLostError
+from .._nats.system import Sample, System
 from .build import make_picture
 from .model import Picture
 from .views import reduce_jsz
@@ -22,6 +23,7 @@ QUORUM_INTERVAL = 25.0
 
 Clock = t.Callable[[], float]
 Sleep = t.Callable[[float], t.Awaitable[None]]
+Reopen = t.Callable[[], t.Awaitable[System]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +66,16 @@ def doubts(picture: Picture, *, counting: bool = False) -> tuple[Doubt, ...]:
 class Watch:
     """Pictures of a cluster over a connection of the system account; the clock and the sleeper can be injected."""
 
-    def __init__(self, system: System, *, clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        system: System,
+        *,
+        reopen: Reopen | None = None,
+        clock: Clock = time.monotonic,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
         self._system = system
+        self._reopen = reopen
         self.clock = clock
         self.sleep = sleep
 
@@ -75,11 +85,22 @@ class Watch:
 
     async def look(self) -> Picture:
         """One whole look at all servers."""
-        return make_picture(await self._system.sample(reduce_jsz), self._system.domain)
+        return await self._read(lambda system: system.sample(reduce_jsz))
 
     async def glance(self) -> Picture:
         """One light look: servers and meta group, no streams."""
-        return make_picture(await self._system.probe(), self._system.domain)
+        return await self._read(lambda system: system.probe())
+
+    async def _read(self, read: t.Callable[[System], t.Awaitable[Sample]]) -> Picture:
+        """Looking can be done again: where the server on the other end dies, by another one."""
+        try:
+            sample = await read(self._system)
+        except ConnectionLostError:
+            if self._reopen is None:
+                raise
+            self._system = await self._reopen()
+            sample = await read(self._system)
+        return make_picture(sample, self._system.domain)
 
     async def settle(
         self,

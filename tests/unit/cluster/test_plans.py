@@ -200,6 +200,10 @@ def test_one_stream() -> None:
     assert plan_stream_removal(picture, picture.server(N2), on).refusals == ()
     assert not plan_stream_removal(picture, picture.server(peer_id("n4")), on).needed
     assert words(plan_stream_removal(picture, picture.server(peer_id("n3")), on)) >= {"server_online", "quorum_after"}
+    # The meta leader may be taken off a stream.
+    alive = frozenset(FOUR)
+    well = make.picture(FOUR, alive, (make.stream("S", make.group(3, "n1", "n2", "n3", alive=alive)),))
+    assert plan_stream_removal(well, well.server(peer_id("n1")), well.streams[0], allow_online=True).refusals == ()
     one = make.stream("ONE", make.group(1, "n3", alive=DEAD_N2))
     alone = make.picture(FOUR, DEAD_N2, (one,))
     assert words(plan_stream_removal(alone, alone.server(peer_id("n3")), one, allow_online=True)) == {"data_loss"}

@@ -19,7 +19,11 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.errors 
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.groups import Group, Replica
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.model import MetaView, Picture
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.views import reduce_jsz
-from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import RequestTimeoutError, api_error
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import (
+    ConnectionLostError,
+    RequestTimeoutError,
+    api_error,
+)
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.system import Sample, peer_id
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,6 +95,26 @@ async def test_a_server_that_answers_again_ends_the_wait() -> None:
     picture, waited = await settled(make.picture(FOUR, DEAD_N2), healthy(*FOUR))
     assert (picture.trusted, waited) == (True, 12.0)
     assert picture.absent == frozenset()
+
+
+async def test_looking_goes_on_over_another_server() -> None:
+    class Dying:
+        domain = ""
+
+        async def sample(self, reduce: Any) -> Sample:
+            raise ConnectionLostError("it died")
+
+    class Living(Dying):
+        async def sample(self, reduce: Any) -> Sample:
+            return sample(n1=jsz("n1", "n1"))
+
+    async def reopen() -> Any:
+        return Living()
+
+    picture = await watch.Watch(Dying(), reopen=reopen).look()  # type: ignore[arg-type]
+    assert [one.name for one in picture.servers if one.alive] == ["n1"]
+    with pytest.raises(ConnectionLostError):
+        await watch.Watch(Dying()).look()  # type: ignore[arg-type]
 
 
 async def test_a_stream_without_quorum_needs_twenty_five_seconds() -> None:
@@ -220,7 +244,13 @@ IN_FLIGHT = api_error("removal", {"err_code": 10202, "description": "in progress
 
 @pytest.mark.parametrize(
     ("answer", "changed"),
-    [({}, True), (RequestTimeoutError("silence"), True), (NOT_A_MEMBER, False), (IN_FLIGHT, False)],
+    [
+        ({}, True),
+        (RequestTimeoutError("silence"), True),
+        (ConnectionLostError("gone"), True),
+        (NOT_A_MEMBER, False),
+        (IN_FLIGHT, False),
+    ],
 )
 async def test_a_removal_is_sent_once_and_read_back(answer: Any, changed: bool) -> None:
     hands = Hands(LISTED, LISTED, REMOVED, answers=[answer])
