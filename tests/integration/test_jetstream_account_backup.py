@@ -148,6 +148,7 @@ def test_consumers_of_an_interest_stream_are_not_optional(server: Server, tmp_pa
     assert not rounds.backup_account(server, tmp_path / "APP", consumers=False)["changed"]
 
 
+@pytest.mark.slow
 def test_selection(server: Server, tmp_path: Path) -> None:
     make_streams(server, ["EMPTY", "GAPS", "HEADERS", "PLAIN"])
     result = rounds.backup_account(server, tmp_path / "APP", streams=["*A*"], exclude=["PLAIN"])
@@ -156,6 +157,7 @@ def test_selection(server: Server, tmp_path: Path) -> None:
     assert missing["error"] == "stream_not_found"
 
 
+@pytest.mark.slow
 def test_an_empty_account(server: Server, tmp_path: Path) -> None:
     assert oracle.stream_names(server) == []
     result = rounds.backup_account(server, tmp_path / "APP")

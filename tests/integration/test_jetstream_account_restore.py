@@ -163,6 +163,7 @@ def test_streams_deleted_since_are_left_out(server: Server, tmp_path: Path) -> N
     assert rounds.statuses(stale) == {"EMPTY": "unchanged", "GAPS": "created", "PLAIN": "unchanged"}
 
 
+@pytest.mark.slow
 def test_selection_by_name_and_glob(server: Server, tmp_path: Path) -> None:
     make_streams(server, ["EMPTY", "GAPS", "PLAIN", "HEADERS"])
     rounds.backup_account(server, tmp_path / "APP")
@@ -174,7 +175,7 @@ def test_selection_by_name_and_glob(server: Server, tmp_path: Path) -> None:
     assert "NOWHERE" in missing["msg"]
 
 
-@pytest.mark.parametrize("conflict", ["fail", "skip", "replace"])
+@pytest.mark.parametrize("conflict", ["fail", "replace", pytest.param("skip", marks=pytest.mark.slow)])
 def test_conflicts(server: Server, tmp_path: Path, conflict: str) -> None:
     make_streams(server, ["EMPTY", "PLAIN"])
     before = oracle.picture(server)
@@ -224,6 +225,7 @@ def test_a_circle_of_sources(make_server: MakeServer, tmp_path: Path) -> None:
         assert rounds.messages(server, name) == 12
 
 
+@pytest.mark.slow
 def test_a_member_that_is_gone_is_a_failure(server: Server, tmp_path: Path) -> None:
     make_streams(server, ["EMPTY", "GAPS"])
     rounds.backup_account(server, tmp_path / "APP")

@@ -59,6 +59,7 @@ def test_through_a_playbook(server: Server, tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["PLAIN"]
 
 
+@pytest.mark.slow
 def test_without_consumers(server: Server, tmp_path: Path) -> None:
     make_streams(server, ["PLAIN"])
     path = tmp_path / "PLAIN"
@@ -96,6 +97,7 @@ def test_a_damaged_backup_is_made_anew(server: Server, tmp_path: Path, harm: str
     assert not rounds.backup_stream(server, path, "GAPS")["changed"]
 
 
+@pytest.mark.slow
 def test_force_transfers_what_did_not_change(server: Server, tmp_path: Path) -> None:
     make_streams(server, ["EMPTY"])
     rounds.backup_stream(server, tmp_path / "EMPTY", "EMPTY")
@@ -103,6 +105,7 @@ def test_force_transfers_what_did_not_change(server: Server, tmp_path: Path) -> 
         assert rounds.backup_stream(server, tmp_path / "EMPTY", "EMPTY", force=True, check=check)["changed"]
 
 
+@pytest.mark.slow
 def test_small_chunks_and_windows(server: Server, tmp_path: Path) -> None:
     make_streams(server, ["LARGE"])
     result = rounds.backup_stream(server, tmp_path / "LARGE", "LARGE", chunk_size=1024, window_size=4096)

@@ -81,6 +81,7 @@ def test_under_another_name_beside_the_original(server: Server, tmp_path: Path) 
     assert after["COPY"]["config"]["subjects"] == ["copy.>"]
 
 
+@pytest.mark.slow
 def test_between_file_and_memory(server: Server, tmp_path: Path) -> None:
     make_streams(server, ["PLAIN"])
     before = oracle.picture(server)["PLAIN"]
@@ -141,6 +142,7 @@ def test_the_old_stream_is_untouched_when_the_new_one_cannot_be(make_cluster: Ma
     assert oracle.compare(before, oracle.picture(cluster)) == []
 
 
+@pytest.mark.slow
 def test_replace_clears_the_old_and_says_what_goes(server: Server, tmp_path: Path) -> None:
     make_streams(server, ["PLAIN"])
     rounds.backup_stream(server, tmp_path / "PLAIN", "PLAIN")
@@ -172,9 +174,9 @@ def test_consumers_go_on_exactly_where_they_were(make_server: MakeServer, tmp_pa
     rounds.delete_all(server)
     result = rounds.restore_stream(server, tmp_path / "S")
     time.sleep(2.5)
-    found = [seq for _round in range(3) for seq, _n in rounds.take(server, "S", "file", 30)]
+    found = [seq for _round in range(2) for seq, _n in rounds.take(server, "S", "file", 30)]
     assert sorted(found) == list(range(11, 31))
-    in_memory = [seq for _round in range(3) for seq, _n in rounds.take(server, "S", "memory", 30)]
+    in_memory = [seq for _round in range(2) for seq, _n in rounds.take(server, "S", "memory", 30)]
     assert sorted(in_memory) == list(range(11, 31))
     told = [line for line in rounds.warnings(result) if "S > memory" in line]
     if server.line >= (2, 15):
@@ -204,7 +206,7 @@ def test_consumers_in_a_cluster_deliver_what_was_not_acknowledged(make_cluster: 
     time.sleep(2.5)
     starts = {"three": 11, "one": 11, "late": 20, "new": 31}
     for name, start in starts.items():
-        found = [seq for _round in range(3) for seq, _n in rounds.take(cluster, "S", name, 30)]
+        found = [seq for _round in range(2) for seq, _n in rounds.take(cluster, "S", name, 30)]
         assert sorted(found) == list(range(start, 31)), name
     if cluster.line >= (2, 15):
         told = [line for line in rounds.warnings(result) if "waiting for acknowledgement" in line]
@@ -298,7 +300,7 @@ def test_streams_that_keep_messages_for_their_consumers(
     assert rounds.restore_stream(server, tmp_path / "S")["status"] == "created"
     assert not rounds.restore_stream(server, tmp_path / "S")["changed"]
     time.sleep(2.5)
-    found = [seq for _round in range(3) for seq, _n in rounds.take(server, "S", "c", 30)]
+    found = [seq for _round in range(2) for seq, _n in rounds.take(server, "S", "c", 30)]
     assert sorted(found) == list(range(6, 21))
     # Consumed since: no reason to put it all back.
     assert rounds.restore_stream(server, tmp_path / "S")["status"] == "unchanged"
