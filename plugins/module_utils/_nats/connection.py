@@ -192,5 +192,6 @@ class Connection:
     async def close(self) -> None:
         """Close; bounded, and quiet about a connection that is gone already."""
         self._closing = True
-        with contextlib.suppress(asyncio.TimeoutError, nats_errors.Error, OSError):
+        # AttributeError: a client of nats-py 2.8 that never reached a server cannot close itself.
+        with contextlib.suppress(asyncio.TimeoutError, nats_errors.Error, OSError, AttributeError):
             await asyncio.wait_for(self._client.close(), 2.0)
