@@ -110,10 +110,8 @@ async def make_plan(
     config, warnings = preflight.supported_config(config, backup.consumers, js, options.drop_unsupported)
     name = config["name"]
     existing = next((info for info in target.streams.items if info.name == name), None)
-    if fresh:
+    if fresh or (existing is None and name in (*target.streams.missing, *target.streams.offline)):
         existing = await js.find_stream(name)
-    elif existing is None and name in (*target.streams.missing, *target.streams.offline):
-        existing = await js.stream_info(name)
     plan = Plan("create", name, config, warnings=tuple(warnings))
     if existing is not None:
         plan = await _examine(js, backup, config, existing, tuple(warnings))

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -156,7 +157,7 @@ async def transfer(js: JetStream, source: Source, options: BackupOptions, stage:
         limits = source.info.config.get("retention", "limits") == "limits"
         if "failed to get consumer state" not in exc.message or not limits:
             raise
-        os.unlink(data)
+        await worker.call(lambda: _remove(data))
         with_consumers = False
         warnings.append(
             f"{exc.message} It was taken without consumers; their configuration and positions are in the manifest."
@@ -168,6 +169,11 @@ async def transfer(js: JetStream, source: Source, options: BackupOptions, stage:
     small = snapshot.writer.received <= _SMALL
     after = {} if small else (await js.stream_info(source.info.name)).state
     return await worker.call(lambda: _finish(js, source, options, stage, snapshot, after, started, warnings))
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def _exact(report: ArchiveReport, state: Json, after: Json) -> bool:
