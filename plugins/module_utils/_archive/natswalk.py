@@ -103,7 +103,8 @@ def _named(entry: Entry) -> str:
     return "the end marker" if entry.is_end else f"the entry {subject_text(entry.name)[:200]!r}"
 
 
-def _json_object(data: bytes) -> dict[str, Any]:
+def json_object(data: bytes) -> dict[str, Any]:
+    """An object in JSON. Raises ValueError for anything else."""
     value = json.loads(data)
     if not isinstance(value, dict):
         raise ValueError("not an object")
@@ -117,7 +118,7 @@ def is_count(value: Any) -> bool:
 
 def _state(entry: Entry) -> dict[str, Any]:
     try:
-        state = _json_object(entry.payload or b"")
+        state = json_object(entry.payload or b"")
         for key in _COUNTS:
             if not is_count(state.setdefault(key, 0)):
                 raise ValueError(f"{key} is {state[key]!r}")
@@ -139,7 +140,7 @@ def _consumer(entry: Entry) -> ArchivedConsumer:
         # The long lists are last, so what was collected can be closed before them.
         data, whole = data.rpartition(b',"pending":')[0] + b"}}", False
     try:
-        value = _json_object(data)
+        value = json_object(data)
         config, state = value["config"], value["state"]
         if not isinstance(config, dict):
             raise ValueError("no config")

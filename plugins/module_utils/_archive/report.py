@@ -27,6 +27,8 @@ PROBLEMS = {
     "v2_end_missing": "The archive is cut off before its end marker: the restore fails and leaves a partial stream.",
     "v2_end_unproven": "The end marker is there, but the last message is too large to be checked by a quick look.",
     "v2_count_low": "The archive holds fewer messages than it says: some expired or were deleted meanwhile.",
+    "v1_record_invalid": "A message block is damaged: servers cut it off there and lose the messages behind it.",
+    "v1_sequence": "Message sequences fall: blocks were swapped or come from another archive; servers drop messages.",
     "tar_header_invalid": "Servers stop at the tar member: the restore fails.",
     "tar_member_unsafe": "The member's name or type could write outside the stream's directory: do not restore it.",
     "tar_member_duplicate": "Two members overwrite each other: what is restored is not what was backed up.",

@@ -67,7 +67,7 @@ def decode_block(payload: Buffer) -> bytes:
     return bytes(out)
 
 
-def _decode_tags(src: bytes, pos: int, wanted: int) -> tuple[bytearray, int]:  # noqa: C901 - a call a tag costs more
+def _decode_tags(src: bytes, pos: int, wanted: int) -> tuple[bytearray, int]:
     """(decoded bytes, position after the last tag read). Stops at the tag that reaches wanted or goes beyond it."""
     out = bytearray()
     done = offset = 0
