@@ -42,6 +42,7 @@ class EntryOrder:
     """Checks each entry against those before it, as a 2.15 server does on restore.
 
     state: content of state.json once seen. consumers: those seen. messages: how many were seen. last: the last message.
+    end: where the end marker is, once seen.
     """
 
     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class EntryOrder:
         self.messages = 0
         self.first: Entry | None = None
         self.last: Entry | None = None
+        self.end: int | None = None
         self._names: set[str] = set()
 
     @property
@@ -76,7 +78,7 @@ class EntryOrder:
         elif self.consumers_left:
             self._accept_consumer(entry)
         elif entry.is_end:
-            return
+            self.end = entry.offset
         elif not entry.sequence:
             raise ArchiveError("v2_order", f"{_named(entry)} is where a message should be", entry.place)
         else:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from .errors import ArchiveError
-from .natsarc import MAGIC, Entry, EntryParser, read_numbers
+from .natsarc import MAGIC, MAX_CONTENT, Entry, EntryParser, read_numbers
 from .natswalk import EntryOrder, subject_text
 from .report import WARNING, ArchiveReport, Problem
 from .s2 import Frame, decode_frame
@@ -41,9 +41,14 @@ def described(entry: Entry | None) -> dict[str, Any] | None:
 class QuickTar:
     """A V1 archive: every member's header, and the few members that say what is in it."""
 
-    def __init__(self) -> None:
-        self._order = MemberOrder()
+    def __init__(self, whole: bool = False) -> None:
+        self._order = MemberOrder(whole)
         self._walker = TarWalker(self._order.wants)
+
+    @property
+    def order(self) -> MemberOrder:
+        """The members seen."""
+        return self._order
 
     @property
     def problems(self) -> list[Problem]:
@@ -74,15 +79,21 @@ class QuickTar:
 class QuickV2:
     """A V2 archive: every entry up to the first message and the rest of its block, then the last entry."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: bool = False) -> None:
         self.problems: list[Problem] = []
-        self._parser = EntryParser(headers=False, payloads=False, keep=_KEEP_OF_CONSUMER)
+        keep = MAX_CONTENT if whole else _KEEP_OF_CONSUMER
+        self._parser = EntryParser(headers=False, payloads=False, keep=keep)
         self._order = EntryOrder()
         self._walking = True
         self._tail: deque[Frame] = deque()
         self._tail_size = 0
         self._frames = 0
         self._last: Entry | None = None
+
+    @property
+    def order(self) -> EntryOrder:
+        """The entries seen."""
+        return self._order
 
     def frame(self, frame: Frame) -> None:
         self._frames += 1

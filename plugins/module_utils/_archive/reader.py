@@ -33,8 +33,8 @@ _INDEX = "msgs/index.db"
 class Consumer:
     """A consumer with all that the archive knows.
 
-    config: as in the JetStream API. state: {"delivered", "ack_floor"} with {"consumer_seq", "stream_seq"} each, and where
-    there are any, "pending" ({stream sequence: {"Sequence", "Timestamp"}}) and "redelivered" ({stream sequence: times}).
+    config: as in the JetStream API. state: "delivered" and "ack_floor" with {"consumer_seq", "stream_seq"} each; where
+    there are any, "pending" {stream sequence: {"Sequence", "Timestamp"}} and "redelivered" {stream sequence: times}.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Archive:
     def messages(self, payloads: bool = True, stop: Stop = None) -> Iterator[Message]:
         """Every message by rising sequence. stop is asked now and then; True ends the walk early.
 
-        payload is None where not asked for (V2 only; V1 has it in hand anyway). Raises ArchiveError for damage, OSError.
+        payload is None where not asked for (V2 only; V1 has it in hand). Raises ArchiveError for damage, OSError.
         """
         if self.format == "V2":
             return walk(self.path, payloads=payloads, stop=stop)

@@ -19,12 +19,16 @@ _HEADER, _PAX, _CONTENT, _END, _PADDING = range(5)
 
 
 class Member(NamedTuple):
-    """A file in the tar. head: as many of its first bytes as were wanted. mtime_ns: nanoseconds since 1970."""
+    """A file in the tar. head: as many of its first bytes as were wanted. mtime_ns: nanoseconds since 1970.
+
+    offset: of its first byte in the tar.
+    """
 
     name: str
     size: int
     mtime_ns: int
     head: bytes
+    offset: int = 0
 
 
 class TarWalker:
@@ -145,7 +149,7 @@ class TarWalker:
             raise ArchiveError("tar_header_invalid", message, self._place) from None
         if kind not in _REGULAR:
             raise ArchiveError("tar_member_unsafe", f"{name[:200]!r} is not a plain file", f"member {name[:200]}")
-        self._member = Member(name, size, mtime_ns, b"")
+        self._member = Member(name, size, mtime_ns, b"", self.offset)
         wanted = min(size, self._wants(name, size))
         if wanted:
             self._expect(_CONTENT, wanted)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import Callable
+from typing import Any, Callable
 
 from .v1state import decode_index
 from .varint import read_uvarint, read_varint
@@ -54,6 +54,12 @@ class StreamIndex:
         """Is this message of this block part of the stream?"""
         found = self.blocks.get(block)
         return found is not None and sequence >= self.first_seq and found.holds(sequence)
+
+    def task(self, block: int) -> dict[str, Any]:
+        """A block's index as JSON can carry it; one that holds nothing for a block that was removed meanwhile."""
+        found = self.blocks.get(block, BlockIndex(1, 0))
+        deleted = {str(base): f"{bits:x}" for base, bits in found.deleted.items()}
+        return {"first": found.first, "last": found.last, "deleted": deleted, "span": found.span}
 
 
 def decode_blocks(data: bytes) -> StreamIndex:
