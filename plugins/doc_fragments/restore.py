@@ -54,9 +54,10 @@ options:
   verify:
     description:
       - How the backup is checked before anything is touched. V(quick) checks SHA-256 and size against the manifest, the
-        frames of the archive, the checksums of blocks that are stored uncompressed, and its head and end.
+        frames of the archive, the checksums of blocks that are stored uncompressed, and its head and end. V(full) decodes
+        every block as well, compares its checksum, parses every record and counts the messages.
     type: str
-    choices: [quick]
+    choices: [quick, full]
     default: quick
   in_flight:
     description: Chunks to send before the first of them is acknowledged, from 1 to 1024.

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import typing as t
 
 from .._backup.account import AccountBackup, AccountOptions, backup_stream
+from .._backup.checked import checked_json
+from .._backup.checking import Share, look
 from .._backup.directory import normal_path
 from .._backup.errors import BackupError, PathError
-from .._backup.inspect import MEANINGS, Backup, inspect, looks_like_backup, problems_json
+from .._backup.inspect import MEANINGS, Backup, looks_like_backup, problems_json
 from .._backup.results import StreamResult, all_warnings, manifest_json, result_json
 from .._backup.session import Session
 from .._backup.snapshot import Transfer
@@ -26,7 +29,7 @@ from .module import Context, Outcome
 _TRANSFER: dict[str, t.Any] = {
     "consumers": {"type": "bool", "default": True},
     "health_check": {"type": "bool", "default": False},
-    "verify": {"type": "str", "choices": ["quick", "none"], "default": "quick"},
+    "verify": {"type": "str", "choices": ["quick", "full", "none"], "default": "quick"},
     "force": {"type": "bool", "default": False},
     "chunk_size": {"type": "int", "default": 262144},
     "window_size": {"type": "int", "default": 8388608},
@@ -54,7 +57,9 @@ ACCOUNT_BACKUP = ArgumentSpec(
 BACKUP_INFO = ArgumentSpec(
     {
         "path": {"type": "path", "required": True},
-        "verify": {"type": "str", "choices": ["none", "quick"], "default": "none"},
+        "verify": {"type": "str", "choices": ["none", "quick", "full"], "default": "none"},
+        "max_duration": {"type": "float"},
+        "fraction": {"type": "float"},
     }
 )
 
@@ -156,12 +161,33 @@ def _failure(results: t.Sequence[StreamResult]) -> BackupError | None:
 
 async def backup_info(context: Context) -> Outcome:
     """The work of jetstream_backup_info."""
-    level = context.params["verify"]
+    level, share = context.params["verify"], check_share(context.params)
     path, places = _places(context.params["path"])
+    stop = threading.Event()
     loop = asyncio.get_running_loop()
-    backups = [await loop.run_in_executor(None, inspect, place, level) for place in places]
-    listed = [describe(backup) for backup in backups]
-    return Outcome(False, {"path": path, "valid": all(b.valid for b in backups), "backups": listed})
+    try:
+        looked = await loop.run_in_executor(
+            None, lambda: look(places, level, share, write=not context.check_mode, stop=stop.is_set)
+        )
+    finally:
+        stop.set()
+    listed = [{**describe(one.backup), "last_full_check": checked_json(one.checked)} for one in looked]
+    values: Json = {"path": path, "valid": all(one.backup.valid for one in looked), "backups": listed}
+    if level == "full":
+        values["checked"] = sum(one.backup.level == level for one in looked)
+    return Outcome(False, values, warnings=tuple(one.warning for one in looked if one.warning))
+
+
+def check_share(params: t.Mapping[str, t.Any]) -> Share:
+    """How much to check. Raises OptionsError for a share of a check that is none, or of more than all."""
+    share = Share(params["max_duration"], params["fraction"])
+    if not share.everything and params["verify"] != "full":
+        raise OptionsError("max_duration and fraction need verify set to full: only full checks are spread over runs.")
+    if share.max_duration is not None and share.max_duration <= 0:
+        raise OptionsError(f"max_duration must be more than 0, not {share.max_duration}.")
+    if share.fraction is not None and not 0 < share.fraction <= 1:
+        raise OptionsError(f"fraction must be more than 0 and at most 1, not {share.fraction}.")
+    return share
 
 
 def _places(given: str) -> tuple[str, list[str]]:
@@ -213,6 +239,9 @@ def describe(backup: Backup) -> Json:
         answer.update(account=manifest.account, server=manifest.server, stream_created=manifest.created)
     elif backup.report is not None:
         answer["consumers"] = [consumer.name for consumer in backup.report.consumers]
+    if backup.report is not None and backup.level == "full":
+        answer["engine"] = backup.report.engine
+        answer["content"] = backup.report.content
     return answer
 
 

@@ -36,7 +36,7 @@ _RESTORE: dict[str, t.Any] = {
     },
     "storage": {"type": "str", "choices": ["file", "memory"]},
     "drop_unsupported": {"type": "bool", "default": False},
-    "verify": {"type": "str", "choices": ["quick"], "default": "quick"},
+    "verify": {"type": "str", "choices": ["quick", "full"], "default": "quick"},
     "in_flight": {"type": "int", "default": 64},
     "chunk_size": {"type": "int", "default": 131072},
     "stall_timeout": {"type": "float", "default": 30.0},

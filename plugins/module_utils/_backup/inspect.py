@@ -11,6 +11,7 @@ import json
 import os
 import typing as t
 
+from .._archive.full import full_file
 from .._archive.report import ERROR, PROBLEMS, WARNING, ArchiveReport, Problem
 from .._archive.verify import check_directory_consistency, quick_file
 from .._nats.model import Json
@@ -27,6 +28,7 @@ MEANINGS = {
     "manifest_invalid": "The manifest is damaged, so that the other files cannot be trusted.",
     "manifest_unknown": "A newer version of the collection wrote the manifest: use that version.",
     "digest_differs": "The file is not the one that was backed up: it was damaged or exchanged.",
+    "damage_known": "An earlier full check found damage, and the files are still the same: do not rely on this backup.",
     "unreadable": "The file cannot be read.",
     "empty_directory": "The nats command line leaves such directories for streams in memory; there is nothing in it.",
 }
@@ -149,8 +151,8 @@ def _find_data(path: str) -> tuple[str, list[Problem]]:
 def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None = None) -> Backup:
     """Read the backup in a directory; damage is in C(problems), never raised.
 
-    C(level): C(none) looks at names and sizes only, C(quick) reads every byte once. C(stop) is asked now and then
-    and ends the check with an exception when it says so.
+    C(level): C(none) looks at names and sizes only, C(quick) reads every byte once, C(full) decodes and counts all as
+    well. C(stop) is asked now and then and ends the check with an exception when it says so.
     """
     content, problems = _read_backup_json(path)
     manifest: Manifest | None = None
@@ -164,13 +166,15 @@ def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None =
     size = os.path.getsize(data) if data else 0
     if data and level != "none":
         try:
-            report = quick_file(data, stop)
+            report = full_file(data, stop) if level == "full" else quick_file(data, stop)
         except OSError as exc:
             problems.append(Problem("unreadable", os.path.basename(data), exc.strerror or str(exc)))
         else:
             problems += report.problems
     if manifest is not None:
         problems += _against_manifest(path, manifest, data, size, report)
+        if level == "full" and report is not None and content:
+            problems += _consistency(manifest, report, content)
     elif report is not None and content:
         problems += check_directory_consistency(report, content)
     config = content.get("config") or {}
@@ -186,6 +190,15 @@ def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None =
         report=report,
         problems=tuple(problems),
     )
+
+
+def _consistency(manifest: Manifest, report: ArchiveReport, content: Json) -> list[Problem]:
+    """What backup.json and the archive say of each other; consumers that the manifest keeps are not lost."""
+    kept = len(manifest.consumers) >= int((content.get("state") or {}).get("consumer_count") or 0)
+    return [
+        dataclasses.replace(problem, severity=WARNING) if problem.id == "consumers_missing" and kept else problem
+        for problem in check_directory_consistency(report, content)
+    ]
 
 
 def _against_manifest(
