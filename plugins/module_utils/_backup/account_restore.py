@@ -16,9 +16,10 @@ from .._nats.errors import ConnectionLostError, NatsError, OptionsError
 from .errors import InvalidBackupError, PathError
 from .inspect import Backup, inspect, looks_like_backup
 from .plan import RestoreOptions
-from .restore import look_at_target, restore_stream
+from .restore import look_at_target
 from .results import RestoreResult
 from .selection import selected
+from .selective import restore_selected
 from .session import Session
 from .setfile import SetFile, load
 from .sources import origins
@@ -179,7 +180,7 @@ class AccountRestore:
                     reason = "an earlier stream failed and on_error is stop"
                     return RestoreResult(member.name, "skipped", member.path, reason=reason)
                 return await self._session.run(
-                    lambda js: restore_stream(js, backup, self._options.stream, target, check=self._check)
+                    lambda js: restore_selected(js, backup, self._options.stream, target, check=self._check)
                 )
         except (NatsError, ArchiveError) as exc:
             self._stop = self._options.on_error == "stop" or isinstance(exc, ConnectionLostError)
