@@ -6,16 +6,17 @@
 
 from __future__ import annotations
 
-import importlib
+import threading
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Callable
 
+from . import compiled
 from .s2 import Frame, decode_frame
 from .tally import Tally, scan_entries, scan_records
 from .v1index import BlockIndex
 
-#: Compiling takes a few seconds; below this many decoded bytes plain Python is done sooner.
-WORTH_COMPILING = 192 * 1024 * 1024
+#: Compiling takes a few seconds; for files with fewer bytes, plain Python is done sooner.
+WORTH_COMPILING = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -31,20 +32,20 @@ class Engine:
 
 def accelerated() -> Engine | None:
     """The compiled engine, compiled at the first call; None where numba is not installed or cannot compile."""
-    if not _compiled:
-        try:
-            module: Any = importlib.import_module(f"{__package__}.compiled")
-            _compiled.append(Engine("numba", True, module.decode, module.scan_entries, scan_records))
-        except ImportError:
-            _compiled.append(None)
-    return _compiled[0]
+    with _lock:
+        if not _compiled:
+            loops = compiled.load()
+            fast = Engine("numba", True, loops.decode, loops.scan_entries, scan_records) if loops else None
+            _compiled.append(fast)
+        return _compiled[0]
 
 
+_lock = threading.Lock()
 _compiled: list[Engine | None] = []
 PYTHON = Engine("python", False, decode_frame, scan_entries, scan_records)
 
 
 def choose(size: int) -> Engine:
-    """The engine for size decoded bytes."""
+    """The engine for a file of size bytes."""
     compiled = accelerated() if size >= WORTH_COMPILING else None
     return compiled or PYTHON

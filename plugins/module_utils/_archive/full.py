@@ -39,10 +39,11 @@ _MOST_PROBLEMS = 20
 def full_file(path: Path, stop: Stop = None, engine: Engine | None = None, parallel: bool = True) -> ArchiveReport:
     """Check a file in full. stop is asked now and then; True ends the check with ArchiveError "stopped".
 
-    engine: choose one by the archive's size if None. Raises OSError where the file cannot be read. Damage is in the
+    engine: choose one by the file's size if None. Raises OSError where the file cannot be read. Damage is in the
     report; what the quick check finds ends it.
     """
-    check = QuickCheck(whole=True)
+    engine = engine or choose(os.path.getsize(path))
+    check = QuickCheck(whole=True, decode=engine.decode)
     with open(path, "rb") as file:
         while data := file.read(_READ):
             _asked(stop)
@@ -51,7 +52,6 @@ def full_file(path: Path, stop: Stop = None, engine: Engine | None = None, paral
     # The second look at an end that a quick check cannot prove is what follows now; so is the count.
     settled = tuple(problem for problem in report.problems if problem.id not in ("v2_end_unproven", "v2_count_low"))
     report = replace(report, problems=settled)
-    engine = engine or choose(report.raw_size)
     parts = check.parts
     if not report.valid or parts is None:
         return replace(report, engine=engine.name)

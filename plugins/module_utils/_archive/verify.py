@@ -39,10 +39,11 @@ class QuickCheck:
     parts, what is known of the format, with all of the index and of each consumer.
     """
 
-    def __init__(self, whole: bool = False) -> None:
+    def __init__(self, whole: bool = False, decode: Callable[[Frame], bytes] = decode_frame) -> None:
         self.size = 0
         self.bounds = (array("Q", (0,)), array("Q", (0,)))
         self._whole = whole
+        self._decode = decode
         self._digest = hashlib.sha256()
         self._frames = FrameParser()
         self._raw_size = 0
@@ -105,10 +106,10 @@ class QuickCheck:
             return
         # Blocks can be shorter than the magic word that tells the formats apart.
         self._waiting.append(frame)
-        head = b"".join(decode_frame(waiting) for waiting in self._waiting)
+        head = b"".join(self._decode(waiting) for waiting in self._waiting)
         if len(head) < len(MAGIC) and MAGIC.startswith(head):
             return
-        self._part = QuickV2(self._whole) if head.startswith(MAGIC) else QuickTar(self._whole)
+        self._part = (QuickV2 if head.startswith(MAGIC) else QuickTar)(self._whole, self._decode)
         waiting, self._waiting = self._waiting, []
         for first in waiting:
             self._part.frame(first)
