@@ -108,7 +108,9 @@ options:
     type: float
     default: 3600.0
   settle_timeout:
-    description: Seconds to give a restored mirror or sourcing stream to reach its origins, before a warning says it did not.
+    description:
+      - Seconds to give the replicas of a restored stream to catch up, and a mirror or sourcing stream to reach its origins,
+        before a warning says that they did not.
     type: float
     default: 60.0
 """

@@ -187,7 +187,7 @@ error:
   returned: failure
 """
 
-from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup import BACKUP_INFO, backup_info
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup_info import BACKUP_INFO, backup_info
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 
 

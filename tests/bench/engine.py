@@ -22,8 +22,8 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account_
     AccountRestoreOptions,
 )
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import inspect
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.plan import RestoreOptions
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.restore import look_at_target, restore_stream
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.plan import RestoreOptions, look_at_target
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.restore import restore_stream
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.session import Session
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.stream import BackupOptions
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
@@ -43,7 +43,9 @@ async def run(verb: str, url: str, path: str, stream: str) -> None:
         elif stream:
             target = await look_at_target(session.js)
             backup = inspect(path)
-            print((await restore_stream(session.js, backup, RestoreOptions(), target, check=False)).status)
+            print(
+                (await restore_stream(session.js, backup, RestoreOptions(), target, asyncio.Lock(), check=False)).status
+            )
         else:
             done = await AccountRestore(session, path, AccountRestoreOptions(), check=False).run()
             assert all(result.failure is None for result in done), [r.reason for r in done if r.failure]

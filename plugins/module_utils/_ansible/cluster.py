@@ -78,11 +78,8 @@ def account_options(context: Context) -> dict[str, Options]:
             raise OptionsError(f"accounts: {name!r} is listed twice.")
         if "context" not in given:
             for key in _INHERITED:
-                inherited = context.params.get(key)
-                if inherited is None and key == "servers":
-                    inherited = list(context.connection.servers)
-                if inherited is not None:
-                    given.setdefault(key, inherited)
+                # What the module's own CLI context says counts as well.
+                given.setdefault(key, getattr(context.connection, key))
         found[name] = make_options(given)
     return found
 

@@ -16,7 +16,7 @@ from .._cluster.model import Picture
 from .._cluster.wait import until
 from .._cluster.watch import Watch
 from .._nats import connect as nats_connect
-from .._nats.api import JetStream
+from .._nats.api import JetStream, check_stream_name
 from .._nats.errors import ApiError, RequestTimeoutError
 from .._nats.lines import Line
 from .argspec import ArgumentSpec
@@ -33,6 +33,10 @@ STEPDOWN = ArgumentSpec(
     },
     required_by={"consumer": ("stream",)},
 )
+
+
+# Between two leaders nobody answers; an answer that is late is asked for anew.
+_SHORT = 1.0
 
 
 def _placement(preferred: str | None, line: Line) -> dict[str, t.Any] | None:
@@ -132,15 +136,15 @@ async def _of_stream(context: Context) -> Outcome:
         await connection.close()
 
 
-async def _cluster(context: Context, api: JetStream) -> dict[str, t.Any]:
+async def _cluster(context: Context, api: JetStream, timeout: float | None = None) -> dict[str, t.Any]:
     """C(cluster) of the stream or consumer; raises where it does not exist or a standalone server has it."""
     stream, consumer = context.params["stream"], context.params["consumer"]
+    check_stream_name(stream)
     if consumer:
         subject, what = f"CONSUMER.INFO.{stream}.{consumer}", f"consumer {stream} > {consumer}"
-        info = await api.call(subject, what=what)
-        found = info.get("cluster")
     else:
-        found = (await api.stream_info(stream)).cluster
+        subject, what = f"STREAM.INFO.{stream}", f"stream {stream}"
+    found = (await api.call(subject, what=what, timeout=timeout)).get("cluster")
     if not found:
         raise ClusterError("A standalone server: its streams have no leaders to step down.", error="not_clustered")
     return t.cast("dict[str, t.Any]", found)
@@ -180,9 +184,9 @@ async def _read_leader(context: Context, api: JetStream, before: str) -> str:
     deadline = time.monotonic() + context.params["wait_timeout"]
     while True:
         try:
-            after = str((await _cluster(context, api)).get("leader") or "")
+            after = str((await _cluster(context, api, _SHORT)).get("leader") or "")
         except (RequestTimeoutError, ApiError):
-            after = ""  # between two leaders nobody answers
+            after = ""
         if after not in ("", before) or time.monotonic() >= deadline:
             return after
         await asyncio.sleep(context.params["wait_interval"])

@@ -94,8 +94,9 @@ async def rescue(context: Context) -> Outcome:
 async def _still_dead(watch: Watch, picture: Picture, planned: t.Callable[[Picture], Rescue]) -> None:
     """A last look before the request: nobody came back, and nobody leads."""
     now = await watch.glance()
+    servers = tuple(dataclasses.replace(one, seen=picture.server(one.peer).seen) for one in now.servers)
     merged = dataclasses.replace(
-        now, streams=picture.streams, accounts=picture.accounts, absent=picture.absent & now.absent
+        now, servers=servers, streams=picture.streams, accounts=picture.accounts, absent=picture.absent & now.absent
     )
     again = planned(merged).plan
     if not again.needed:

@@ -62,7 +62,7 @@ async def remove_from_stream(context: Context, watch: Watch) -> Outcome:
     """C(jetstream_peer_remove) with O(stream)."""
     params = context.params
     owner = _owner(context)
-    picture = await watch.settle()
+    picture = await watch.settle(counting=True)
     need_cluster(picture)
     stream = _find(picture, owner, params["stream"])
     target = _target(picture, stream, params["peer"])
@@ -92,8 +92,8 @@ async def _send(context: Context, picture: Picture, stream: Stream, target: Serv
     takes_id = lines.stream_peer_takes_id(lines.oldest_line(picture))
     name = target.peer if takes_id or not target.name else target.name
     what = f"removal of {target.label} from {stream.label}"
-    ((owner, options),) = account_options(context).items()
-    async with account_api(owner, options, picture.accounts) as api:
+    owner = _owner(context)
+    async with account_api(owner, account_options(context)[owner], picture.accounts) as api:
         try:
             await api.call(f"STREAM.PEER.REMOVE.{stream.name}", {"peer": name}, what=what)
         except RequestTimeoutError:

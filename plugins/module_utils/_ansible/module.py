@@ -19,6 +19,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from .._nats import connect as nats_connect
 from .._nats.errors import MissingLibraryError, NatsError
 from .._nats.options import Options, make_options
+from .._nats.urls import secrets_in
 from .argspec import CONNECTION, ArgumentSpec
 
 
@@ -52,13 +53,23 @@ class Outcome:
 Work = t.Callable[[Context], t.Awaitable[Outcome]]
 
 
+class _Module(AnsibleModule):  # type: ignore[misc]
+    """Hides who logs in where addresses say so, in the log of the host as well as in what is returned."""
+
+    def _log_invocation(self) -> None:
+        for place in (self.params, *(self.params.get("accounts") or ())):
+            if isinstance(place, dict):
+                self.no_log_values.update(secrets_in(place.get("servers") or ()))
+        super()._log_invocation()
+
+
 def run_module(spec: ArgumentSpec, work: Work, *, connects: bool = True) -> None:
     """Run C(work) as an Ansible module with the options of C(spec) and, if it C(connects), those of a connection.
 
     Every module supports check mode: C(work) looks at C(Context.check_mode) itself.
     """
     full = CONNECTION.merge(spec) if connects else spec
-    module = AnsibleModule(supports_check_mode=True, **full.to_kwargs())
+    module = _Module(supports_check_mode=True, **full.to_kwargs())
     started = time.monotonic()
     if connects and nats_connect.NATS_IMPORT_ERROR:
         fail(module, MissingLibraryError("nats-py is not installed", "nats-py"), {})

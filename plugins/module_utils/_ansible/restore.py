@@ -7,23 +7,24 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import typing as t
 
 from .._backup.account_restore import AccountRestore, AccountRestoreOptions
 from .._backup.directory import normal_path
 from .._backup.errors import PathError, RestoreError
-from .._backup.inspect import Backup, inspect
-from .._backup.plan import RestoreOptions
-from .._backup.restore import look_at_target
+from .._backup.inspect import Backup, inspect, looks_like_backup
+from .._backup.plan import RestoreOptions, look_at_target
 from .._backup.results import RestoreResult, restore_json
 from .._backup.selective import restore_selected
 from .._backup.sender import Upload
 from .._backup.session import Session
 from .._nats.api import JetStream, check_stream_name
 from .._nats.errors import OptionsError
+from .._nats.model import Json
 from .argspec import ArgumentSpec
-from .backup import positive
+from .backup import named, positive
 from .module import Context, Outcome
 from .selection import selection
 
@@ -68,12 +69,17 @@ _FIXED = ("name", "num_replicas", "placement", "storage")
 def restore_options(params: t.Mapping[str, t.Any]) -> RestoreOptions:
     """The options of one stream's restore. Raises OptionsError."""
     positive(params, "in_flight", "chunk_size", "stall_timeout", "timeout")
-    if params["settle_timeout"] < 0:
-        raise OptionsError(f"settle_timeout must be 0 or more, not {params['settle_timeout']}.")
+    if not 0 <= params["settle_timeout"] < math.inf:
+        raise OptionsError(f"settle_timeout must be 0 or more and finite, not {params['settle_timeout']}.")
     if not 1024 <= params["chunk_size"] <= 1 << 20:
         raise OptionsError(f"chunk_size {params['chunk_size']} is not between 1024 and 1048576 bytes.")
     if not 1 <= params["in_flight"] <= 1024:
         raise OptionsError(f"in_flight {params['in_flight']} is not between 1 and 1024.")
+    if params["replicas"] is not None and not 1 <= params["replicas"] <= 5:
+        raise OptionsError(
+            f"replicas: {params['replicas']} replicas are not possible; there can be 1 to 5.",
+            error="replicas_unsupported",
+        )
     for name in _FIXED:
         if name in params["config"]:
             option = {"num_replicas": "replicas", "name": "stream"}.get(name, name)
@@ -115,10 +121,17 @@ def _check_chunk(session: Session, params: t.Mapping[str, t.Any]) -> None:
 
 def _diff(results: t.Sequence[RestoreResult]) -> list[dict[str, t.Any]]:
     return [
-        {"before_header": r.stream, "after_header": r.stream, "before": r.before, "after": r.after}
+        {"before_header": r.stream, "after_header": r.stream, "before": _shown(r.before), "after": _shown(r.after)}
         for r in results
         if r.changed
     ]
+
+
+def _shown(config: Json) -> Json:
+    """A configuration without what servers note in it: that is no difference, and not known before they do."""
+    metadata = {key: value for key, value in (config.get("metadata") or {}).items() if not key.startswith("_nats.")}
+    rest = {key: value for key, value in config.items() if key != "metadata"}
+    return {**rest, "metadata": metadata} if metadata else rest
 
 
 async def stream_restore(context: Context) -> Outcome:
@@ -138,12 +151,18 @@ async def stream_restore(context: Context) -> Outcome:
 
 
 async def _restore(js: JetStream, backup: Backup, options: RestoreOptions, check: bool) -> RestoreResult:
-    return await restore_selected(js, backup, options, await look_at_target(js), check=check)
+    return await restore_selected(js, backup, options, await look_at_target(js), asyncio.Lock(), check=check)
 
 
 def _open(path: str, options: RestoreOptions) -> Backup:
     if not os.path.isdir(path):
         raise PathError(f"path {path} is not a directory. Give the backup of a stream.", error="path_not_found")
+    if not looks_like_backup(path) and any(looks_like_backup(entry.path) for entry in os.scandir(path)):
+        raise PathError(
+            f"path {path} is the backup of an account, not of one stream. Use jetstream_account_restore, or give the"
+            " directory of a stream in it.",
+            error="path_not_backup",
+        )
     backup = inspect(path, options.verify)
     backup.require_valid()
     return backup
@@ -153,13 +172,13 @@ async def account_restore(context: Context) -> Outcome:
     """The work of jetstream_account_restore."""
     params = context.params
     parallel = params["parallel"]
-    if parallel != "auto" and not (parallel.isdigit() and int(parallel) > 0):
+    if parallel != "auto" and not (parallel.isdecimal() and int(parallel) > 0):
         raise OptionsError(f"parallel must be auto or a number more than 0, not {parallel!r}.")
     for name in ("until", "since"):
         if (params[name] or "").isdigit():
             raise OptionsError(f"{name}: a sequence is of one stream; give a time to restore an account.")
     options = AccountRestoreOptions(
-        streams=tuple(params["streams"]),
+        streams=named(params),
         exclude=tuple(params["exclude"]),
         parallel=0 if parallel == "auto" else int(parallel),
         on_error=params["on_error"],

@@ -15,14 +15,17 @@ from .._nats.api import JetStream, check_stream_name
 from .._nats.errors import ConnectionLostError, NatsError, OptionsError
 from .._nats.model import Listing, StreamInfo
 from . import setfile
+from .account_target import check_account_target, close_account_target, open_account_target
 from .commit import Committer
-from .directory import Workplace, check_directory_path
-from .errors import BackupError
+from .directory import Workplace, check_directory_path, os_errors
+from .errors import BackupError, SnapshotError, VerificationError
 from .results import StreamResult, failed
-from .selection import check_account_target, selected
+from .selection import selected
 from .session import Session
 from .stream import BackupOptions, Source, check_memory, examine, line_notes, look, transfer, why_transfer
-from .writer import Worker
+from .writer import Worker, in_thread
+
+_ATTEMPTS = 4
 
 
 def check_transfer(js: JetStream, options: BackupOptions) -> None:
@@ -51,6 +54,7 @@ async def backup_stream(
     check_memory(session.js, info)
     if check:
         return await _predict(session.js, info, session.account, path, options)
+    examine(path, stream, "none", force=options.force)  # refused before anything is touched, the lock included
     with Workplace(path) as workplace, Worker() as writer, Worker() as publisher:
         result = await _stage(session, info, path, options, workplace, writer)
         if result.changed:
@@ -71,12 +75,21 @@ async def _stage(
     session: Session, info: StreamInfo, path: str, options: BackupOptions, workplace: Workplace, writer: Worker
 ) -> StreamResult:
     """Bring a stream that changed into the hidden place; it still has to be committed."""
-    backup = await writer.call(lambda: examine(path, info.name, options.verify, force=options.force))
-    source = await session.run(lambda js: look(js, info, session.account, options))
-    why = why_transfer(backup, source, force=options.force)
-    if backup is not None and not why:
-        return StreamResult(info.name, "unchanged", path, backup.manifest, warnings=source.notes)
-    result = await session.run(lambda js: _transfer(js, source, options, workplace, writer))
+    with os_errors(path):
+        # Not in the writer's thread: reading a large backup there would keep the chunks of other streams waiting.
+        backup = await in_thread(lambda stop: examine(path, info.name, options.verify, force=options.force, stop=stop))
+        source = await session.run(lambda js: look(js, info, session.account, options))
+        why = why_transfer(backup, source, force=options.force)
+        if backup is not None and not why:
+            return StreamResult(info.name, "unchanged", path, backup.manifest, warnings=source.notes)
+        for left in range(_ATTEMPTS - 1, -1, -1):
+            try:
+                result = await session.run(lambda js: _transfer(js, source, options, workplace, writer))
+                break
+            except (SnapshotError, VerificationError) as exc:
+                # A consumer was deleted just when the server came to it.
+                if "store is closed" not in exc.message or not left:
+                    raise
     return dataclasses.replace(result, path=path, reason=why)
 
 
@@ -126,15 +139,16 @@ class AccountBackup:
             results = [await self._predict(info) for info in self._chosen(listing)] + self._unreachable(listing)
             return sorted(results, key=lambda result: result.stream), [*notes, *self._close(listing)]
         with Workplace(self._path) as workplace, Worker() as writer, Worker() as publisher:
-            os.makedirs(self._path, mode=0o700, exist_ok=True)
+            open_account_target(self._path)
             committer = Committer(workplace, publisher)
             slots = asyncio.Semaphore(self._options.parallel)
             jobs = [self._one(info, slots, workplace, committer, writer) for info in self._chosen(listing)]
             results = [*await asyncio.gather(*jobs), *self._unreachable(listing)]
             results.sort(key=lambda result: result.stream)
-            notes += self._close(listing)
-            setfile.update(self._path, self._session.account, results, _names(listing))
-        return results, list(notes)
+            with os_errors(self._path):
+                warnings = [*notes, *self._close(listing)]
+                setfile.update(self._path, self._session.account, results, _names(listing))
+        return results, warnings
 
     def _chosen(self, listing: Listing[StreamInfo]) -> list[StreamInfo]:
         return [info for info in listing.items if selected(info.name, self._options.streams, self._options.exclude)]
@@ -206,24 +220,12 @@ class AccountBackup:
             return dataclasses.replace(result, warnings=(*result.warnings, note))
         return result
 
-    def _close(self, listing: Listing[StreamInfo]) -> tuple[str, ...]:
+    def _close(self, listing: Listing[StreamInfo]) -> list[str]:
         """Deal with directories of streams that are no more; in check mode only say so."""
-        existing = _names(listing)
-        warnings = []
-        for name in sorted(os.listdir(self._path)) if os.path.isdir(self._path) else ():
-            directory = os.path.join(self._path, name)
-            if name in existing:
-                continue
-            if not self._options.prune:
-                warnings.append(
-                    f"{directory} is the backup of a stream that is no more. An account restore leaves it out; set"
-                    " prune to remove it."
-                )
-                continue
-            self.changed = True
-            if not self._check:
-                shutil.rmtree(directory)
-        return tuple(warnings)
+        names = _names(listing)
+        pruned, warnings = close_account_target(self._path, names, prune=self._options.prune, check=self._check)
+        self.changed |= pruned
+        return warnings
 
 
 def _names(listing: Listing[StreamInfo]) -> set[str]:

@@ -12,20 +12,20 @@ import os
 import typing as t
 
 from .._archive.errors import ArchiveError
-from .._nats.errors import ConnectionLostError, NatsError, OptionsError
+from .._nats.errors import NatsError, OptionsError
 from .errors import InvalidBackupError, PathError
 from .inspect import Backup, inspect, looks_like_backup
-from .plan import RestoreOptions
-from .restore import look_at_target
+from .plan import RestoreOptions, Target, look_at_target
 from .results import RestoreResult
 from .selection import selected
 from .selective import restore_selected
 from .session import Session
 from .setfile import SetFile, load
-from .sources import origins
+from .sources import origins, sourced
+from .writer import in_thread
 
-# Backups to verify at once.
-_CHECKS = 4
+# Streams to look at, verify, send or settle at once.
+_AHEAD = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ class AccountRestore:
         self._options = options
         self._check = check
         self._stop = False
-        self._checks = asyncio.Semaphore(_CHECKS)
+        self._ahead = asyncio.Semaphore(1 if options.on_error == "stop" else _AHEAD)
 
     async def run(self) -> list[RestoreResult]:
         """Restore every selected stream; returns their results by name.
@@ -82,6 +82,8 @@ class AccountRestore:
         """
         members, results = self._find()
         target = await look_at_target(self._session.js)
+        also = sourced(member.config for member in members)
+        target = dataclasses.replace(target, sourced=target.sourced | also)
         slots = asyncio.Semaphore(self._parallel())
         for level in order(members):
             jobs = [self._one(member, target, slots) for member in level]
@@ -170,25 +172,24 @@ class AccountRestore:
             )
         return ""
 
-    async def _one(self, member: Member, target: t.Any, slots: asyncio.Semaphore) -> RestoreResult:
-        try:
-            # Not in a slot: while one stream is sent, the backups of the next are verified.
-            async with self._checks:
+    async def _one(self, member: Member, target: Target, slots: asyncio.Semaphore) -> RestoreResult:
+        async with self._ahead:
+            if self._stop:
+                reason = "an earlier stream failed and on_error is stop"
+                return RestoreResult(member.name, "skipped", member.path, reason=reason)
+            try:
+                # Not in a slot: while one stream is sent, the next are verified and the last settle.
                 backup = await self._inspect(member)
-            async with slots:
-                if self._stop:
-                    reason = "an earlier stream failed and on_error is stop"
-                    return RestoreResult(member.name, "skipped", member.path, reason=reason)
                 return await self._session.run(
-                    lambda js: restore_selected(js, backup, self._options.stream, target, check=self._check)
+                    lambda js: restore_selected(js, backup, self._options.stream, target, slots, check=self._check)
                 )
-        except (NatsError, ArchiveError) as exc:
-            self._stop = self._options.on_error == "stop" or isinstance(exc, ConnectionLostError)
-            return RestoreResult(member.name, "failed", member.path, reason=str(exc), failure=exc)
+            except (NatsError, ArchiveError, OSError) as exc:
+                self._stop = self._options.on_error == "stop"
+                return RestoreResult(member.name, "failed", member.path, reason=str(exc), failure=exc)
 
     async def _inspect(self, member: Member) -> Backup:
         level = self._options.stream.verify
-        backup = await asyncio.get_running_loop().run_in_executor(None, inspect, member.path, level)
+        backup = await in_thread(lambda stop: inspect(member.path, level, stop))
         backup.require_valid()
         if backup.stream != member.name:
             raise InvalidBackupError(

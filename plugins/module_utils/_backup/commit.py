@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
-from .directory import Workplace
-from .disk import sync_directories
+from .directory import Workplace, os_errors, path_error
+from .disk import sync_directories, sync_path
 from .writer import Worker
 
 
@@ -46,8 +47,13 @@ class Committer:
         try:
             sync_directories([stage for stage, _final, _future in batch])
         except OSError as exc:
-            return [exc] * len(batch)
-        return [self._publish_one(stage, final) for stage, final, _future in batch]
+            return [path_error(final, exc) for _stage, final, _future in batch]
+        outcomes = [self._publish_one(stage, final) for stage, final, _future in batch]
+        parents = {os.path.dirname(final) for _stage, final, _future in batch}
+        with os_errors(batch[0][1]):
+            for parent in parents:
+                sync_path(parent)
+        return outcomes
 
     def _publish_one(self, stage: str, final: str) -> Exception | None:
         try:

@@ -80,12 +80,12 @@ def unchanged_since(manifest: Manifest, info: StreamInfo, consumers: t.Sequence[
     return _positions(manifest.consumers) == _positions(consumers or ())
 
 
-def state_differences(wanted: Json, info: StreamInfo, *, exact: bool = True) -> list[str]:
+def state_differences(wanted: Json, info: StreamInfo, *, exact: bool = True, up_to: int = 0) -> list[str]:
     """How a stream's content differs from a backup's C(state); empty when it is the same.
 
     What the stream's own configuration did since does not count: messages that expired or were consumed, a mirror or
     a sourcing stream that went on. C(exact=False) is for a stream that changed while it was backed up: then messages
-    may be fewer than the state says.
+    may be fewer than the state says, and of the V1 format more, with sequences up to C(up_to).
     """
     config, found = info.config, info.state
     differences = []
@@ -98,6 +98,7 @@ def state_differences(wanted: Json, info: StreamInfo, *, exact: bool = True) -> 
         differences.append(f"{key}: backup {wanted.get(key)}, stream {found.get(key)}")
 
     last, now = int(wanted.get("last_seq") or 0), int(found.get("last_seq") or 0)
+    follows = follows or last < now <= up_to
     if now < last or (now > last and not follows):
         differ("last_seq")
     before, after = int(wanted.get("messages") or 0), int(found.get("messages") or 0)
@@ -116,7 +117,7 @@ def state_differences(wanted: Json, info: StreamInfo, *, exact: bool = True) -> 
 
 
 def consumer_differences(
-    wanted: t.Sequence[ConsumerRecord], found: t.Sequence[ConsumerInfo]
+    wanted: t.Sequence[ConsumerRecord], found: t.Sequence[ConsumerInfo], first_seq: int
 ) -> tuple[list[str], list[ConsumerRecord]]:
     """How the consumers of a stream fall short of a backup's.
 
@@ -130,10 +131,20 @@ def consumer_differences(
         if consumer is None:
             absent.append(record)
             continue
+        starts_at = ("deliver_policy:",) if _starts_behind_floor(record, consumer) else ()
         for line in config_differences(record.config, consumer.config):
-            if not line.startswith(("name:", "pause_until:", "opt_start")):
+            if not line.startswith(("name:", "pause_until:", "opt_start", *starts_at)):
                 differences.append(f"consumer {record.name}: {line}")
-        want, have = int(record.ack_floor["stream_seq"]), int(consumer.ack_floor.get("stream_seq") or 0)
+        # Before the first message of the stream all positions are one; servers move some of them up.
+        floors = (record.ack_floor["stream_seq"], consumer.ack_floor.get("stream_seq") or 0)
+        want, have = (max(int(floor), first_seq - 1) for floor in floors)
         if have < want:
             differences.append(f"consumer {record.name}: acknowledged up to {want} in the backup, {have} in the stream")
     return differences, absent
+
+
+def _starts_behind_floor(record: ConsumerRecord, consumer: ConsumerInfo) -> bool:
+    """Whether a restore made the consumer from its record, with a start of its own."""
+    config = consumer.config
+    behind = int(record.ack_floor["stream_seq"]) + 1
+    return config.get("deliver_policy") == "by_start_sequence" and config.get("opt_start_seq") == behind

@@ -18,6 +18,7 @@ import shutil
 import tempfile
 import typing as t
 
+from .disk import make_directories
 from .errors import LockedError, PathError
 
 BACKUP_JSON = "backup.json"
@@ -28,6 +29,8 @@ DATA_V2 = "stream.arc.s2"
 STREAM_FILES = frozenset((BACKUP_JSON, MANIFEST, CHECKED, DATA_V1, DATA_V2))
 
 _TAG = "natsops"
+# The names of the hidden siblings are longer than the directory's own, and a name has at most 255 bytes.
+_LONGEST = 220
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -39,7 +42,9 @@ def _hidden(path: str, suffix: str) -> str:
 
 
 def normal_path(path: str) -> str:
-    """An absolute path without a trailing slash; symbolic links are left alone."""
+    """An absolute path without a trailing slash; symbolic links are left alone. Raises PathError for what is none."""
+    if not path.strip() or "\0" in path:
+        raise PathError(f"path {path!r} is not a path. Give the directory of the backup.")
     return os.path.abspath(path)
 
 
@@ -53,6 +58,8 @@ def check_directory_path(path: str) -> None:
         )
     if os.path.exists(path) and not os.path.isdir(path):
         raise PathError(f"path {path} is a file. Give a directory, or remove the file.", error="path_not_directory")
+    if len(os.fsencode(os.path.basename(path))) > _LONGEST:
+        raise PathError(f"path {path}: its last part is longer than {_LONGEST} bytes. Give a shorter one.")
     place = path if os.path.isdir(path) else os.path.dirname(path)
     while not os.path.exists(place):
         place = os.path.dirname(place)
@@ -104,7 +111,7 @@ class Workplace:
 
     def __enter__(self) -> Workplace:
         with os_errors(self.path):
-            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+            make_directories(os.path.dirname(self.path))
             self._take_lock()
             try:
                 self._clear_debris()
@@ -161,6 +168,8 @@ class Workplace:
         for name in os.listdir(parent):
             if name.startswith(self._prefix()):
                 shutil.rmtree(os.path.join(parent, name))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_hidden(f"{self.path}.json", "new"))  # of the file beside an account's backup
 
     def make(self, name: str) -> str:
         """A new empty directory in the hidden place, mode 0700."""
@@ -177,10 +186,30 @@ class Workplace:
             elif _exchange(made, final):
                 shutil.rmtree(made)
             else:
-                old = _hidden(final, "old")
-                os.rename(final, old)
-                os.rename(made, final)
-                shutil.rmtree(old)
+                self._replace(made, final)
+
+    def _replace(self, made: str, final: str) -> None:
+        """Publish in two steps, where the system cannot exchange directories in one."""
+        old = _hidden(final, "old")
+        os.rename(final, old)
+        try:
+            os.rename(made, final)
+        except OSError:
+            os.rename(old, final)
+            raise
+        # Out of the way in one step: what a killed run leaves under the name must be whole, since it may be put back.
+        os.rename(old, made)
+        shutil.rmtree(made)
+
+
+def interrupted_below(path: str) -> dict[str, list[str]]:
+    """Names whose backup right below C(path) was begun and did not end, with the hidden entries of each."""
+    found: dict[str, list[str]] = {}
+    for entry in sorted(os.listdir(path)):
+        name, tag, _rest = entry.rpartition(f".{_TAG}-")
+        if tag and len(name) > 1 and name.startswith("."):
+            found.setdefault(name[1:], []).append(entry)
+    return found
 
 
 def _exchange(one: str, other: str) -> bool:

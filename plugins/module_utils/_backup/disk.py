@@ -7,12 +7,37 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import stat
 import typing as t
 
 _libc = ctypes.CDLL(None, use_errno=True)
 # From about this many directories on, one sync of the file system is cheaper than three a directory.
 _MANY = 4
+
+
+def read_file(path: str) -> bytes:
+    """The content of a regular file; anything else there is an OSError, and never waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a file", path)
+        return file.read()
+
+
+def make_directories(path: str) -> None:
+    """Make a directory and what is missing above it, all for this user alone."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for directory in reversed(missing):
+        try:
+            os.mkdir(directory, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(directory):
+                raise
 
 
 def write_file(path: str, content: bytes) -> None:

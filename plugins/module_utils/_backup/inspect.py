@@ -13,11 +13,15 @@ import typing as t
 
 from .._archive.full import full_file
 from .._archive.report import ERROR, PROBLEMS, WARNING, ArchiveReport, Problem
+from .._archive.times import ZERO, parse_ns
 from .._archive.verify import check_directory_consistency, quick_file
 from .._nats.model import Json
+from .against import against_manifest, consistency
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
+from .disk import read_file
 from .errors import InvalidBackupError
-from .manifest import ConsumerRecord, Manifest, digest_of, load_manifest, sequences
+from .manifest import ConsumerRecord, Manifest, load_manifest, sequences
+from .shape import wrong_in_config, wrong_in_state
 
 #: What is wrong with a directory, and what it means for a restore; the archive's own are in _archive/report.py.
 MEANINGS = {
@@ -39,7 +43,7 @@ class Backup:
     """A backup of one stream as found on disk.
 
     C(level) is that of the check just done. C(config) and C(state) are those of backup.json, empty if that is
-    unreadable; C(report) is C(None) where the data was not read.
+    unreadable; C(report) is C(None) where the data was not read. C(derived): C(data) was made from the backup just now.
     """
 
     path: str
@@ -52,6 +56,7 @@ class Backup:
     size: int = 0
     report: ArchiveReport | None = None
     problems: tuple[Problem, ...] = ()
+    derived: bool = False
 
     @property
     def valid(self) -> bool:
@@ -89,7 +94,26 @@ class Backup:
     @property
     def exact(self) -> bool:
         """Whether the archive is certain to hold all that the state says; without a manifest, as far as can be told."""
+        if self.manifest is None and self.report is not None and self.report.format == "V1":
+            own = self.report.state or {}
+            return all(own.get(key) == self.state.get(key) for key in ("messages", "first_seq", "last_seq"))
         return self.manifest is None or self.manifest.exact
+
+    @property
+    def _ends(self) -> tuple[Json, Json]:
+        """The states that bound the archive's end: V1 takes in messages that came after backup.json's was told."""
+        own = self.report.state if self.report is not None and self.report.format == "V1" else None
+        return self.state, own or {}
+
+    @property
+    def up_to(self) -> int:
+        """The highest sequence that can be in the archive."""
+        return max(int(state.get("last_seq") or 0) for state in self._ends)
+
+    @property
+    def newest(self) -> int:
+        """The time of the last message that can be in the archive, in nanoseconds since 1970."""
+        return max(parse_ns(str(state.get("last_ts") or ZERO)) for state in self._ends)
 
     def require_valid(self) -> None:
         """Raise InvalidBackupError with every problem unless the backup is valid."""
@@ -124,19 +148,20 @@ def looks_like_backup(path: str) -> bool:
 def _read_backup_json(path: str) -> tuple[Json, list[Problem]]:
     place = os.path.join(path, BACKUP_JSON)
     try:
-        with open(place, "rb") as file:
-            content = json.loads(file.read())
+        raw = read_file(place)
+        content = json.loads(raw)
     except FileNotFoundError:
         return {}, [Problem("backup_json_missing", BACKUP_JSON, "there is no backup.json")]
     except OSError as exc:
         return {}, [Problem("unreadable", BACKUP_JSON, exc.strerror or str(exc))]
-    except ValueError as exc:
-        text = "it is empty" if not os.path.getsize(place) else f"it is not JSON: {exc}"
+    except (ValueError, RecursionError) as exc:
+        text = f"it is not JSON: {exc}" if raw else "it is empty"
         return {}, [Problem("backup_json_invalid", BACKUP_JSON, text)]
     config = content.get("config") if isinstance(content, dict) else None
     if not isinstance(config, dict) or not config.get("name") or not isinstance(content.get("state"), dict):
         return {}, [Problem("backup_json_invalid", BACKUP_JSON, "it has no config with a name, or no state")]
-    return content, []
+    wrong = wrong_in_config(config) or wrong_in_state(content["state"])
+    return ({}, [Problem("backup_json_invalid", BACKUP_JSON, wrong)]) if wrong else (content, [])
 
 
 def _find_data(path: str) -> tuple[str, list[Problem]]:
@@ -172,9 +197,9 @@ def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None =
         else:
             problems += report.problems
     if manifest is not None:
-        problems += _against_manifest(path, manifest, data, size, report)
+        problems += against_manifest(path, manifest, data, size, report)
         if level == "full" and report is not None and content:
-            problems += _consistency(manifest, report, content)
+            problems += consistency(manifest, report, content)
     elif report is not None and content:
         problems += check_directory_consistency(report, content)
     config = content.get("config") or {}
@@ -190,34 +215,6 @@ def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None =
         report=report,
         problems=tuple(problems),
     )
-
-
-def _consistency(manifest: Manifest, report: ArchiveReport, content: Json) -> list[Problem]:
-    """What backup.json and the archive say of each other; consumers that the manifest keeps are not lost."""
-    kept = len(manifest.consumers) >= int((content.get("state") or {}).get("consumer_count") or 0)
-    return [
-        dataclasses.replace(problem, severity=WARNING) if problem.id == "consumers_missing" and kept else problem
-        for problem in check_directory_consistency(report, content)
-    ]
-
-
-def _against_manifest(
-    path: str, manifest: Manifest, data: str, size: int, report: ArchiveReport | None
-) -> t.Iterator[Problem]:
-    for expected in manifest.files:
-        place = os.path.join(path, expected.name)
-        if not os.path.isfile(place):
-            if expected.name == BACKUP_JSON or data:  # otherwise its absence is already told
-                yield Problem("digest_differs", expected.name, "the manifest names it, and it is not there")
-            continue
-        actual_size = size if place == data else os.path.getsize(place)
-        if actual_size != expected.size:
-            text = f"it has {actual_size} bytes, and had {expected.size} when it was backed up"
-            yield Problem("digest_differs", expected.name, text)
-            continue
-        sha256 = (report.sha256 if report else expected.sha256) if place == data else digest_of(place).sha256
-        if sha256 != expected.sha256:
-            yield Problem("digest_differs", expected.name, "its SHA-256 is not that of the manifest")
 
 
 def warnings_of(backup: Backup) -> list[str]:

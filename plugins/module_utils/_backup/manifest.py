@@ -15,7 +15,8 @@ import os
 import typing as t
 
 from .._nats.model import ConsumerInfo, Json
-from .directory import MANIFEST
+from .directory import MANIFEST, STREAM_FILES
+from .disk import read_file
 from .errors import InvalidBackupError
 
 FORMAT = 1
@@ -55,6 +56,7 @@ class ConsumerRecord:
     num_redelivered: int
     created: str
     in_archive: bool
+    num_pending: int = 0
 
     @classmethod
     def of(cls, info: ConsumerInfo, *, in_archive: bool) -> ConsumerRecord:
@@ -67,6 +69,7 @@ class ConsumerRecord:
             num_redelivered=info.num_redelivered,
             created=info.created,
             in_archive=in_archive,
+            num_pending=info.num_pending,
         )
 
 
@@ -130,9 +133,11 @@ class Manifest:
                 raise InvalidBackupError(f"{path} was changed after it was written.", error="manifest_invalid")
             del body["manifest"]
             body["files"] = tuple(FileDigest(**entry) for entry in body["files"])
+            if not {entry.name for entry in body["files"]} < STREAM_FILES:
+                raise ValueError("it names files that are no part of a backup")
             body["consumers"] = tuple(ConsumerRecord(**entry) for entry in body["consumers"])
             return cls(**body)
-        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
             raise InvalidBackupError(f"{path} cannot be read as a manifest: {exc}.", error="manifest_invalid") from None
 
 
@@ -140,8 +145,7 @@ def load_manifest(directory: str) -> Manifest | None:
     """The manifest in a directory, or C(None) where there is none. Raises InvalidBackupError."""
     path = os.path.join(directory, MANIFEST)
     try:
-        with open(path, "rb") as file:
-            content = file.read()
+        content = read_file(path)
     except FileNotFoundError:
         return None
     except OSError as exc:

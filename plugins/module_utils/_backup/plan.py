@@ -9,13 +9,18 @@ from __future__ import annotations
 import dataclasses
 
 from .._archive.rewrite import Selection
+from .._archive.times import ZERO, parse_ns
 from .._nats.api import JetStream, check_stream_name
 from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
 from . import compare, preflight
+from .consumers import expected, settled
 from .inspect import Backup
 from .manifest import ConsumerRecord
 from .sender import Upload
-from .sources import same_but_starts
+from .sources import same_but_starts, sourced
+
+# Seconds to wait for the consumers of a stream that is there: one may just be electing its leader.
+_PATIENCE = 6.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +40,25 @@ class RestoreOptions:
     drop_unsupported: bool = False
     settle_timeout: float = 60.0
     upload: Upload = dataclasses.field(default_factory=Upload)
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The account to restore into, as it was when the run began.
+
+    C(sourced) are streams from which others source, there or in what the run restores.
+    """
+
+    account: Json
+    streams: Listing[StreamInfo]
+    sourced: frozenset[str] = frozenset()
+
+
+async def look_at_target(js: JetStream) -> Target:
+    """Gather what every restore of a run needs to know of the account."""
+    streams = await js.streams()
+    account = await js.call("INFO", what="JetStream account info")
+    return Target(account, streams, sourced(info.config for info in streams.items))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,47 +101,78 @@ def wanted_config(backup: Backup, options: RestoreOptions) -> Json:
 
 
 async def make_plan(
-    js: JetStream, backup: Backup, options: RestoreOptions, account: Json, others: Listing[StreamInfo]
+    js: JetStream, backup: Backup, options: RestoreOptions, target: Target, *, fresh: bool = False
 ) -> Plan:
-    """Compare the backup with what is there and decide. Raises what makes the restore impossible, ConflictError not."""
+    """Compare the backup with what is there and decide. Raises what makes the restore impossible, ConflictError not.
+
+    C(fresh): the stream of that name came or went since C(target) was looked at.
+    """
     backup.require_valid()
     config = wanted_config(backup, options)
     check_stream_name(config["name"])
+    preflight.check_shape(config)
     config, warnings = preflight.supported_config(config, backup.consumers, js, options.drop_unsupported)
     name = config["name"]
-    existing = await js.find_stream(name)
-    consumers: tuple[ConsumerInfo, ...] = ()
+    existing = next((info for info in target.streams.items if info.name == name), None)
+    if fresh:
+        existing = await js.find_stream(name)
+    elif existing is None and name in (*target.streams.missing, *target.streams.offline):
+        existing = await js.stream_info(name)
+    plan = Plan("create", name, config, warnings=tuple(warnings))
     if existing is not None:
-        if existing.state.get("consumer_count"):
-            consumers = (await js.consumers(name)).items
-        plan = _against(backup, config, existing, consumers, tuple(warnings))
+        plan = await _examine(js, backup, config, existing, tuple(warnings))
+        if plan.changes and not fresh:
+            # The list may be seconds old: decide on what is there now.
+            return await make_plan(js, backup, options, target, fresh=True)
         if plan.action != "replace" or (options.on_conflict != "replace" and not plan.debris):
             return plan
-    else:
-        plan = Plan("create", name, config, warnings=tuple(warnings))
     preflight.check_format(backup, config, js)
     preflight.check_interest(config, backup)
     preflight.check_replicas(config, js)
-    preflight.check_subjects(config, others.items)
-    preflight.check_limits(config, backup, account, existing)
+    preflight.check_subjects(config, target.streams.items)
+    preflight.check_limits(config, backup, target.account, existing)
     await preflight.check_message_size(backup, js)
     return plan
 
 
-def _against(
-    backup: Backup, config: Json, existing: StreamInfo, consumers: tuple[ConsumerInfo, ...], warnings: tuple[str, ...]
+async def _examine(
+    js: JetStream, backup: Backup, config: Json, existing: StreamInfo, warnings: tuple[str, ...]
 ) -> Plan:
+    consumers: Listing[ConsumerInfo] = Listing(())
+    if existing.state.get("consumer_count"):
+        consumers = await settled(js, config["name"], (), _PATIENCE)
+    return _against(backup, expected(backup, js), config, existing, consumers, warnings)
+
+
+def _against(
+    backup: Backup,
+    records: list[ConsumerRecord],
+    config: Json,
+    existing: StreamInfo,
+    listing: Listing[ConsumerInfo],
+    warnings: tuple[str, ...],
+) -> Plan:
+    consumers, silent = listing.items, {*listing.missing, *listing.offline}
     marked = compare.MARKER in (existing.config.get("metadata") or {})
     wanted = same_but_starts(config, existing.config)
-    state = compare.state_differences(backup.state, existing, exact=backup.exact)
+    state = compare.state_differences(backup.state, existing, exact=backup.exact, up_to=backup.up_to)
     of_config = compare.config_differences(wanted, existing.config)
     of_consumers, absent = compare.consumer_differences(
-        [record for record in backup.consumers if compare.lasting(record.config)], consumers
+        [record for record in records if record.name not in silent],
+        consumers,
+        int(existing.state.get("first_seq") or 0),
     )
+    if silent:
+        warnings = (*warnings, f"stream {config['name']}: no answer about {', '.join(sorted(silent))}; not compared.")
     differences = (*of_config, *state, *of_consumers)
     base = Plan("none", config["name"], config, existing, consumers, differences=differences, warnings=warnings)
     if marked:
         # Ours, and interrupted: whole but not finished, or a part that has to go.
+        if state and _used_since(backup, existing):
+            whole = compare.state_differences(backup.state, existing, exact=backup.exact, up_to=_last(existing))
+            if whole:
+                return dataclasses.replace(base, action="replace")
+            state = []
         if state:
             return dataclasses.replace(base, action="replace", debris=True)
         return dataclasses.replace(base, action="finish", absent=tuple(absent), config_update=True)
@@ -126,3 +181,17 @@ def _against(
     if absent:
         return dataclasses.replace(base, action="finish", absent=tuple(absent))
     return base
+
+
+def _last(info: StreamInfo) -> int:
+    return int(info.state.get("last_seq") or 0)
+
+
+def _used_since(backup: Backup, info: StreamInfo) -> bool:
+    """Whether messages came into a half restored stream that are not the restore's: they are not to be deleted.
+
+    A stream without subjects of its own holds copies only.
+    """
+    if not info.config.get("subjects") or not info.state.get("messages"):
+        return False
+    return _last(info) > backup.up_to or parse_ns(str(info.state.get("last_ts") or ZERO)) > backup.newest

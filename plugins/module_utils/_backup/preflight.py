@@ -17,6 +17,17 @@ from .._nats.model import Json, StreamInfo
 from .errors import RestoreError
 from .inspect import Backup
 from .manifest import ConsumerRecord
+from .shape import wrong_in_config
+
+
+def check_shape(config: Json) -> None:
+    """Refuse a configuration that no server could read. Raises RestoreError naming the field."""
+    wrong = wrong_in_config(config)
+    if wrong:
+        raise RestoreError(
+            f"stream {config['name']}: the configuration cannot be: {wrong}. Correct the config option.",
+            error="invalid_config",
+        )
 
 
 def supported_config(

@@ -7,25 +7,61 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import uuid
 
 from .._nats.errors import ApiError
 from .._nats.lines import Line
 from .._nats.model import Json
+from .compare import MARKER
 from .inspect import Backup
+
+# What a stream to try the configuration with leaves out: what would make it copy, what asks for room that the stream
+# to be replaced still has, and what refers to the real subjects.
+_NOT_PROBED = frozenset(
+    "name subjects mirror mirror_direct sources sealed max_bytes republish subject_transform first_seq"
+    " template_owner".split()
+)
+
+
+def probe_name(stream: str) -> str:
+    """The name of the stream that proves that C(stream) can be created: always the same, so that debris is found."""
+    return f"natsops_probe_{hashlib.sha256(stream.encode()).hexdigest()[:16]}"
+
+
+def probe_config(wanted: Json) -> Json:
+    """A configuration for an empty stream that can be created if one with C(wanted) can; its subjects are its own."""
+    name = probe_name(wanted["name"])
+    subjects = [f"{name}.{subject}" for subject in wanted.get("subjects") or []] or [name]
+    kept = {key: value for key, value in wanted.items() if key not in _NOT_PROBED}
+    metadata = {**(kept.get("metadata") or {}), MARKER: name}
+    return {**kept, "name": name, "subjects": subjects, "metadata": metadata}
 
 
 @dataclasses.dataclass(frozen=True)
 class Relaxed:
-    """C(request) is the configuration to restore with, C(wanted) the one to have in the end."""
+    """C(request) is the configuration to restore with, C(wanted) the one to have in the end.
+
+    C(identity_splits): the stream will be another one to those that source from it with each change of its leader.
+    """
 
     wanted: Json
     request: Json
+    identity_splits: bool = False
 
 
-def relax(wanted: Json, backup: Backup, line: Line) -> Relaxed:
-    """What is certain to be in the way is taken out at once: it costs nothing, since an update follows anyway."""
+def relax(wanted: Json, backup: Backup, line: Line, *, is_origin: bool) -> Relaxed:
+    """What is certain to be in the way is taken out at once: it costs nothing, since an update follows anyway.
+
+    C(is_origin): other streams source from it.
+    """
     request = dict(wanted)
+    splits = is_origin and line.source_identity and int(wanted.get("num_replicas") or 1) > 1
+    if splits and not any(int(record.config.get("num_replicas") or 0) > 1 for record in backup.consumers):
+        # The replica that takes a restore remembers another creation time than the others, and with every change of
+        # leader the stream would become another one to those that source from it, which then copy again.
+        request["num_replicas"] = 1
+        splits = False
     if int(wanted.get("max_msg_size") or -1) > 0 and backup.format == "V2":
         request["max_msg_size"] = -1
     if wanted.get("sealed"):
@@ -40,7 +76,7 @@ def relax(wanted: Json, backup: Backup, line: Line) -> Relaxed:
     if wanted.get("retention") == "interest" and left_out:
         # Messages that wait only for a consumer that comes later would be dropped before it is there.
         request["retention"] = "limits"
-    return Relaxed(wanted, request)
+    return Relaxed(wanted, request, splits)
 
 
 def relax_after(error: ApiError, relaxed: Relaxed) -> Relaxed | None:
@@ -51,6 +87,10 @@ def relax_after(error: ApiError, relaxed: Relaxed) -> Relaxed | None:
         if relaxed.request.get("subjects") != relaxed.wanted.get("subjects"):
             return None
         request["subjects"] = [f"natsops.restore.{uuid.uuid4().hex}"]
+        return dataclasses.replace(relaxed, request=request)
+    if error.err_code in (10058, 10130) and int(request.get("num_replicas") or 1) > 1:
+        # A cluster can take its own half-made stream for another one; with one replica there is no such race.
+        request["num_replicas"] = 1
         return dataclasses.replace(relaxed, request=request)
     if error.err_code == 10026 and request.get("max_consumers") != -1:
         request["max_consumers"] = -1

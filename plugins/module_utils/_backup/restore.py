@@ -7,49 +7,62 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import time
 import typing as t
-import uuid
 
 from .._archive.natswalk import walk
 from .._nats.api import JetStream
-from .._nats.errors import ApiError, NatsError
-from .._nats.model import Json, Listing, StreamInfo
+from .._nats.errors import ApiError
+from .._nats.model import Json, StreamInfo
 from . import compare
+from .consumers import finish_consumers
 from .errors import ConflictError, RestoreError, VerificationError
-from .finish import finish_consumers, notes_on_loss, wait_for_origins
+from .finish import notes_on_loss, settle
 from .inspect import Backup, warnings_of
 from .live_sources import hold_back
-from .plan import Plan, RestoreOptions, make_plan
+from .opened import open_data
+from .plan import Plan, RestoreOptions, Target, make_plan
+from .presence import Presence, marker_of, require_ended
 from .relax import Relaxed, relax, relax_after
 from .results import RestoreResult
+from .room import clean_up, clear_probe, make_room, wait_for_occupant
 from .sender import Sender
-from .sources import last_copied, start_behind
+from .sources import last_copied, same_but_starts, start_behind
 
-# An abandoned restore in a cluster comes to light this many seconds later, as an empty stream.
-_GHOST_PATIENCE = 20.0
 _ATTEMPTS = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """The account to restore into, as it was when the run began."""
-
-    account: Json
-    streams: Listing[StreamInfo]
-
-
-async def look_at_target(js: JetStream) -> Target:
-    """Gather what every restore of a run needs to know of the account."""
-    return Target(await js.call("INFO", what="JetStream account info"), await js.streams())
+Slot = t.AsyncContextManager[t.Any]
 
 
 async def restore_stream(
-    js: JetStream, backup: Backup, options: RestoreOptions, target: Target, *, check: bool
+    js: JetStream, backup: Backup, options: RestoreOptions, target: Target, slot: Slot, *, check: bool
 ) -> RestoreResult:
-    """Restore a backup, or with C(check) say what would happen. Raises on failure; what it began it cleans up."""
-    plan = await make_plan(js, backup, options, target.account, target.streams)
+    """Restore a backup, or with C(check) say what would happen. Raises on failure; what it began it cleans up.
+
+    C(slot) is held while streams are deleted and created, of which a server may not take several at a time.
+    """
+    fresh = False
+    for _attempt in range(_ATTEMPTS):
+        plan = await make_plan(js, backup, options, target, fresh=fresh)
+        fresh = True
+        if plan.existing is not None and marker_of(plan.existing):
+            await require_ended(js, plan.existing, wait=not check)
+            if not check:
+                again = await make_plan(js, backup, options, target, fresh=True)
+                if marker_of(again.existing) not in ("", marker_of(plan.existing)):
+                    continue
+                plan = again
+        if not check:
+            await clear_probe(js, plan.name, target)
+        with contextlib.suppress(OccupiedError):
+            return await _carry_out(js, backup, options, plan, target, slot, check)
+    raise ConflictError(f"stream {plan.name}: others create and delete it at the same time. See who, then run again.")
+
+
+async def _carry_out(
+    js: JetStream, backup: Backup, options: RestoreOptions, plan: Plan, target: Target, slot: Slot, check: bool
+) -> RestoreResult:
     notes = (*warnings_of(backup), *plan.warnings)
     result = RestoreResult(plan.name, "unchanged", backup.path, after=plan.config, warnings=notes)
     if plan.existing is not None:
@@ -77,8 +90,12 @@ async def restore_stream(
             would_lose={**lose, "consumers": [c.name for c in plan.existing_consumers]},
         )
     if check:
-        return dataclasses.replace(result, status=f"would_{plan.action}")
-    return await _Restore(js, backup, options, plan, target).run(result)
+        return dataclasses.replace(result, status="would_create" if plan.debris else f"would_{plan.action}")
+    return await _Restore(js, backup, options, plan, target).run(result, slot)
+
+
+class OccupiedError(RestoreError):
+    """A stream of that name came to be after the plan was made."""
 
 
 class _Restore:
@@ -90,22 +107,32 @@ class _Restore:
         self._options = options
         self._plan = plan
         self._target = target
-        self._marker = uuid.uuid4().hex
+        self._marker = ""
+        self._announced = False
         self._warnings: list[str] = []
 
-    async def run(self, result: RestoreResult) -> RestoreResult:
+    async def run(self, result: RestoreResult, slot: Slot) -> RestoreResult:
+        async with Presence(self._js) as presence:
+            self._marker = presence.marker
+            return await self._run(result, slot)
+
+    async def _run(self, result: RestoreResult, slot: Slot) -> RestoreResult:
         plan = self._plan
-        status = {"create": "created", "replace": "replaced", "finish": "finished"}[plan.action]
-        if plan.debris:
-            status = "created"
+        statuses = {"create": "created", "replace": "replaced", "finish": "finished"}
+        status = "created" if plan.debris else statuses[plan.action]
         if plan.action == "finish":
-            relaxed = Relaxed(plan.config, plan.config)
+            info = await self._js.stream_info(plan.name)
+            # Where it has to start behind what it copied, the run that began it has set so.
+            config = same_but_starts(plan.config, info.config)
+            relaxed = Relaxed(config, config)
         else:
-            if plan.action == "replace":
-                await self._make_room()
-            self._warnings += await hold_back(self._js, plan.name, self._target.streams)
-            relaxed = await self._send_until_taken()
-        info, names, notes = await finish_consumers(self._js, self._backup, plan)
+            async with slot:
+                if plan.action == "replace":
+                    await make_room(self._js, plan)
+                self._warnings += await hold_back(self._js, plan.name, self._target.streams)
+                relaxed, info = await self._send_until_taken()
+        retention = str(plan.config.get("retention", "limits"))
+        names, notes = await finish_consumers(self._js, self._backup, info, retention)
         self._warnings += notes
         if relaxed.request is not relaxed.wanted or plan.config_update:
             # Without the marker, and with what was relaxed.
@@ -113,7 +140,7 @@ class _Restore:
         if plan.action != "finish":
             await self._verify(info)
         self._warnings += notes_on_loss(self._backup, relaxed.wanted)
-        self._warnings += await wait_for_origins(self._js, info, self._options.settle_timeout)
+        self._warnings += await settle(self._js, info, self._options.settle_timeout)
         return dataclasses.replace(
             result,
             status=status,
@@ -124,37 +151,7 @@ class _Restore:
             warnings=(*result.warnings, *self._warnings),
         )
 
-    async def _make_room(self) -> None:
-        """Delete the stream to be replaced, after proof that its successor can be placed."""
-        if not self._plan.debris:
-            await self._probe()
-        await self._js.delete_stream(self._plan.name)
-
-    async def _probe(self) -> None:
-        config = self._plan.config
-        probe: Json = {
-            "name": f"natsops_probe_{uuid.uuid4().hex[:12]}",
-            "storage": config.get("storage", "file"),
-            "num_replicas": config.get("num_replicas", 1),
-            "max_msgs": 1,
-        }
-        if config.get("placement"):
-            probe["placement"] = config["placement"]
-        try:
-            await self._js.create_stream({**probe, "subjects": [probe["name"]]})
-        except ApiError as exc:
-            if exc.error == "maximum_streams_limit":
-                return
-            raise RestoreError(
-                f"stream {self._plan.name} is not replaced: a stream with the same replicas, placement and storage"
-                f" cannot be created ({exc.description}). The stream is untouched; change replicas, placement or"
-                " storage.",
-                error=exc.error,
-                err_code=exc.err_code,
-            ) from exc
-        await self._js.delete_stream(probe["name"])
-
-    async def _send_until_taken(self) -> Relaxed:
+    async def _send_until_taken(self) -> tuple[Relaxed, StreamInfo]:
         """Send; where the server refuses the configuration for what the stream holds, relax it and send again."""
         config, changes = start_behind(self._plan.config, await self._copied())
         if changes:
@@ -163,13 +160,21 @@ class _Restore:
                 " messages are not copied a second time from restored origins. Remove it only after a new message"
                 " has come from each."
             )
-        relaxed = relax(config, self._backup, self._js.line)
+        relaxed = relax(config, self._backup, self._js.line, is_origin=self._plan.name in self._target.sourced)
+        if relaxed.identity_splits:
+            self._warnings.append(
+                f"stream {self._plan.name}: its replicas remember different creation times until they are restarted,"
+                " and what sources from it copies messages since the restore again whenever its leader changes. Restart"
+                " the servers one by one."
+            )
         for _attempt in range(_ATTEMPTS):
             try:
-                await self._send(relaxed.request)
+                info = await self._send(relaxed.request)
             except ApiError as exc:
                 await self._clean_up()
                 again = relax_after(exc, relaxed)
+                if again is None and exc.error == "stream_exists":
+                    raise OccupiedError(exc.message) from exc
                 if again is None:
                     raise
                 relaxed = again
@@ -177,7 +182,7 @@ class _Restore:
                 await asyncio.shield(self._clean_up())
                 raise
             else:
-                return relaxed
+                return relaxed, info
         raise RestoreError(f"stream {self._plan.name}: the server refused every way to restore it.")
 
     async def _copied(self) -> t.Any:
@@ -188,57 +193,32 @@ class _Restore:
             None, lambda: last_copied(message.header for message in walk(data))
         )
 
-    async def _send(self, config: Json) -> None:
+    async def _send(self, config: Json) -> StreamInfo:
         metadata = {**(config.get("metadata") or {}), compare.MARKER: self._marker}
         request = {"config": {**config, "metadata": metadata}, "state": self._backup.state}
         timeout = max(30.0, self._js.connection.options.request_timeout)
-        deadline = time.monotonic() + _GHOST_PATIENCE
-        while True:
-            try:
-                subject = await self._js.restore(self._plan.name, request, timeout=timeout)
-                break
-            except ApiError as exc:
-                if exc.error != "stream_exists" or not await self._clear_ghost() or time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(0.5)
-        answer = await Sender(self._js, self._plan.name, subject, self._options.upload).send(self._backup.data)
-        self._js.parse(answer, f"restore of {self._plan.name}")
-
-    async def _clear_ghost(self) -> bool:
-        """The name is taken by what an interrupted run left. True if it may be tried again."""
-        found = await self._js.find_stream(self._plan.name)
-        if found is None:
-            return True  # it is on its way: not shown yet, but already in the way
-        if compare.MARKER not in (found.config.get("metadata") or {}):
-            return False
-        await self._js.delete_stream(self._plan.name)
-        return True
+        try:
+            self._announced = True
+            subject = await self._js.restore(self._plan.name, request, timeout=timeout)
+        except ApiError as exc:
+            self._announced = False
+            if exc.error != "stream_exists" or await wait_for_occupant(self._js, self._plan.name) is None:
+                raise
+            raise OccupiedError(exc.message) from exc
+        with open_data(self._backup) as descriptor:
+            answer = await Sender(self._js, self._plan.name, subject, self._options.upload).send(descriptor)
+        return StreamInfo.parse(self._js.parse(answer, f"restore of {self._plan.name}"))
 
     async def _clean_up(self) -> None:
-        """Remove what a failed restore of this run left; quiet if nothing can be asked any more."""
-        deadline = time.monotonic() + (_GHOST_PATIENCE if self._js.clustered else 6.0)
-        clean = 0
-        while time.monotonic() < deadline and self._js.connection.lost is None:
-            try:
-                found = await self._js.find_stream(self._plan.name)
-                ours = found is not None and (found.config.get("metadata") or {}).get(compare.MARKER) == self._marker
-                if found is not None and not ours:
-                    return
-                if ours:
-                    await self._js.delete_stream(self._plan.name)
-                    return
-                clean += 1
-                if clean > (3 if not self._js.clustered else 30):
-                    return
-            except NatsError:
-                pass
-            await asyncio.sleep(0.2 if not self._js.clustered else 0.5)
+        if self._announced:  # otherwise the server refused at once, and nothing was begun
+            await clean_up(self._js, self._plan.name, self._marker)
 
     async def _verify(self, info: StreamInfo) -> None:
         """Compare the restored state with the backup's; a cluster is given time to settle."""
         deadline = time.monotonic() + (15.0 if self._js.clustered else 3.0)
         while True:
-            differences = compare.state_differences(self._backup.state, info, exact=self._backup.exact)
+            backup = self._backup
+            differences = compare.state_differences(backup.state, info, exact=backup.exact, up_to=backup.up_to)
             if not differences:
                 return
             if time.monotonic() > deadline:

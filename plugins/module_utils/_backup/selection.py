@@ -7,11 +7,7 @@
 from __future__ import annotations
 
 import fnmatch
-import os
 import typing as t
-
-from .directory import check_directory_path
-from .errors import PathError
 
 
 def selected(name: str, streams: t.Sequence[str], exclude: t.Sequence[str]) -> bool:
@@ -19,17 +15,3 @@ def selected(name: str, streams: t.Sequence[str], exclude: t.Sequence[str]) -> b
     return any(fnmatch.fnmatchcase(name, glob) for glob in streams) and not any(
         fnmatch.fnmatchcase(name, glob) for glob in exclude
     )
-
-
-def check_account_target(path: str) -> None:
-    """Refuse a directory that holds anything but the backups of streams. Raises PathError."""
-    check_directory_path(path)
-    if not os.path.isdir(path):
-        return
-    for name in sorted(os.listdir(path)):
-        if not os.path.isdir(os.path.join(path, name)) or os.path.islink(os.path.join(path, name)):
-            raise PathError(
-                f"path {path} is not the backup of an account: it holds the file {name}. Give an empty directory or one"
-                " that holds only backups of streams, each in a directory of the stream's name.",
-                error="path_not_backup",
-            )

@@ -25,11 +25,14 @@ from .._nats.model import Json
 from .errors import InvalidBackupError, RestoreError
 from .inspect import Backup
 from .manifest import ConsumerRecord, Manifest
-from .plan import RestoreOptions, wanted_config
-from .restore import Target, restore_stream
+from .opened import open_data
+from .plan import RestoreOptions, Target, wanted_config
+from .restore import Slot, restore_stream
 from .results import RestoreResult
 
 _HEADROOM = 16 * 1024 * 1024
+# Where there is such a directory, what is open can be opened again, whatever became of its name.
+_DESCRIPTORS = "/proc/self/fd"
 
 
 def why_rewrite(js: JetStream, backup: Backup, options: RestoreOptions) -> str:
@@ -56,11 +59,11 @@ def why_rewrite(js: JetStream, backup: Backup, options: RestoreOptions) -> str:
 
 
 async def restore_selected(
-    js: JetStream, backup: Backup, options: RestoreOptions, target: Target, *, check: bool
+    js: JetStream, backup: Backup, options: RestoreOptions, target: Target, slot: Slot, *, check: bool
 ) -> RestoreResult:
     """L(restore_stream), of the part that the options select. In check mode nothing is written, but all is read."""
     if not why_rewrite(js, backup, options):
-        return await restore_stream(js, backup, options, target, check=check)
+        return await restore_stream(js, backup, options, target, slot, check=check)
     stop = threading.Event()
     loop = asyncio.get_running_loop()
     try:
@@ -68,7 +71,7 @@ async def restore_selected(
             work = loop.run_in_executor(None, _rewritten, backup, options, file, stop.is_set)
             archive, rewritten = await asyncio.shield(work)
             derived = derive(backup, archive, rewritten, _path_of(file) if file else backup.data)
-            result = await restore_stream(js, derived, options, target, check=check)
+            result = await restore_stream(js, derived, options, target, slot, check=check)
     except asyncio.CancelledError:
         stop.set()
         raise
@@ -93,7 +96,7 @@ def _scratch(backup: Backup, options: RestoreOptions, *, check: bool) -> t.Itera
                 " a directory with more room.",
                 error="no_space",
             )
-        maker = tempfile.TemporaryFile if os.path.isdir("/proc/self/fd") else tempfile.NamedTemporaryFile
+        maker = tempfile.TemporaryFile if os.path.isdir(_DESCRIPTORS) else tempfile.NamedTemporaryFile
         file = maker(prefix="natsops-", dir=place)
     except OSError as exc:
         raise RestoreError(
@@ -105,14 +108,23 @@ def _scratch(backup: Backup, options: RestoreOptions, *, check: bool) -> t.Itera
 
 
 def _path_of(file: t.Any) -> str:
-    return file.name if isinstance(file.name, str) else f"/proc/self/fd/{file.fileno()}"
+    return file.name if isinstance(file.name, str) else f"{_DESCRIPTORS}/{file.fileno()}"
 
 
 def _rewritten(
     backup: Backup, options: RestoreOptions, file: t.Any, stop: t.Callable[[], bool]
 ) -> tuple[Archive, Rewritten]:
+    with open_data(backup) as descriptor:
+        held = f"{_DESCRIPTORS}/{descriptor}"
+        data = held if os.path.exists(held) else backup.data
+        return _rewritten_from(data, backup, options, file, stop)
+
+
+def _rewritten_from(
+    data: str, backup: Backup, options: RestoreOptions, file: t.Any, stop: t.Callable[[], bool]
+) -> tuple[Archive, Rewritten]:
     try:
-        archive = open_archive(backup.data, stop)
+        archive = open_archive(data, stop)
         if archive.format == "V1" and archive.index is None:
             raise RestoreError(
                 f"The backup {backup.path} has no index of its messages, so that deleted ones cannot be told from"
@@ -148,7 +160,15 @@ def derive(backup: Backup, archive: Archive, rewritten: Rewritten, data: str) ->
     manifest = backup.manifest
     if manifest is not None:
         manifest = _derived_manifest(manifest, archive, rewritten, last)
-    return dataclasses.replace(backup, state=rewritten.state, manifest=manifest, data=data, report=report, problems=())
+    return dataclasses.replace(
+        backup,
+        state=rewritten.state,
+        manifest=manifest,
+        data=data,
+        size=os.path.getsize(data),
+        report=report,
+        derived=True,
+    )
 
 
 def _summed(state: Json) -> Json:

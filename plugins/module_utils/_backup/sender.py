@@ -53,8 +53,8 @@ class Sender:
         self._last = time.monotonic()
         self._end = self._last + upload.timeout
 
-    async def send(self, path: str) -> bytes:
-        """Send the file and return the server's last answer, a stream_create_response.
+    async def send(self, descriptor: int) -> bytes:
+        """Send an open file and return the server's last answer, a stream_create_response.
 
         Raises RestoreError when the server refuses a chunk or drops the restore, StalledError, and the errors of the
         connection.
@@ -63,7 +63,7 @@ class Sender:
         unwatch = self._connection.watch(self._on_connection)
         subscription = await self._connection.subscribe(f"{self._inbox}.*", self._on_answer)
         try:
-            await self._send_chunks(path)
+            await self._send_chunks(descriptor)
             await self._wait(self._drained(), self._upload.stall_timeout)
             await self._connection.publish(self._subject, b"", reply=f"{self._inbox}.end")
             return t.cast("bytes", await self._wait(self._final, None))
@@ -74,21 +74,17 @@ class Sender:
                     future.exception()  # seen, also where another error is the one to report
             await self._connection.unsubscribe(subscription)
 
-    async def _send_chunks(self, path: str) -> None:
+    async def _send_chunks(self, descriptor: int) -> None:
         loop = asyncio.get_running_loop()
         size = min(self._upload.chunk_size, self._connection.max_payload)
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            while block := await loop.run_in_executor(None, os.read, descriptor, max(_READ // size, 1) * size):
-                for start in range(0, len(block), size):
-                    chunk = block[start : start + size]
-                    if not self._sent:
-                        await self._send_first(chunk)
-                    else:
-                        await self._slot()
-                        await self._publish(chunk)
-        finally:
-            os.close(descriptor)
+        while block := await loop.run_in_executor(None, os.read, descriptor, max(_READ // size, 1) * size):
+            for start in range(0, len(block), size):
+                chunk = block[start : start + size]
+                if not self._sent:
+                    await self._send_first(chunk)
+                else:
+                    await self._slot()
+                    await self._publish(chunk)
 
     async def _send_first(self, chunk: bytes) -> None:
         patience = time.monotonic() + _FIRST_CHUNK_PATIENCE

@@ -13,7 +13,8 @@ import typing as t
 from .._nats.api import JetStream
 from .._nats.connect import connect
 from .._nats.errors import ConnectError, ConnectionLostError, TlsError
-from .._nats.options import Options, split_servers
+from .._nats.options import Options
+from .._nats.urls import split_servers
 
 T = t.TypeVar("T")
 _RECONNECTS = 3

@@ -12,7 +12,7 @@ import os
 import typing as t
 
 from .._nats.model import Json
-from .disk import write_file_atomically
+from .disk import read_file, write_file_atomically
 from .errors import InvalidBackupError
 from .manifest import now
 from .results import StreamResult
@@ -48,8 +48,7 @@ def load(path: str) -> SetFile | None:
     """The set's file of the directory C(path), C(None) where there is none. Raises InvalidBackupError."""
     place = set_path(path)
     try:
-        with open(place, "rb") as file:
-            body = json.load(file)
+        body = json.loads(read_file(place))
         if body["set"] != FORMAT:
             raise InvalidBackupError(f"{place} has the unknown format {body['set']!r}.", error="manifest_unknown")
         members = {name: Member(**member) for name, member in body["streams"].items()}
@@ -58,7 +57,7 @@ def load(path: str) -> SetFile | None:
         return None
     except OSError as exc:
         raise InvalidBackupError(f"{place} cannot be read: {exc.strerror}.", error="manifest_invalid") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise InvalidBackupError(
             f"{place} cannot be read as the file of an account's backup: {exc!r}. Restore its streams one by one, or"
             " remove it to restore every directory.",

@@ -9,20 +9,23 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
-import os
 import time
 import typing as t
 
 from .._nats.api import JetStream
 from .._nats.errors import ApiError, ConnectionLostError, NatsError, PermissionDeniedError, RequestTimeoutError
 from .._nats.model import Json
-from .directory import path_error
 from .errors import SnapshotError, StalledError
 from .writer import ArchiveWriter, Worker
 
 # Chunks acknowledged but not yet on the disk, in bytes; beyond it an acknowledgement waits for the disk.
 HIGH_WATER = 4 << 20
 ACK_SUBJECT = "$JS.SNAPSHOT.ACK."
+# However slow the disk is, a server gives up that hears nothing for 2 s.
+_ACK_EVERY = 0.5
+_MOST_WAITING = 32 << 20
+# Servers before 2.15 take one snapshot of a stream at a time. One whose receiver was killed ends after 2 to 5 s.
+_BUSY_PATIENCE = 15.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,20 +58,19 @@ class Receiver:
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._held: collections.deque[str] = collections.deque()
         self._last = time.monotonic()
+        self._acked = self._wrote = self._last
         self._chunks = 0
         self._writer: ArchiveWriter | None = None
-        self._path = ""
         self._acks: set[asyncio.Task[None]] = set()
 
     async def receive(self, path: str, *, consumers: bool, health_check: bool) -> Snapshot:
         """Take the snapshot into the new file C(path).
 
-        Raises SnapshotError when the server ends it or chunks are lost, StalledError, PathError, and the errors of
-        the connection.
+        Raises SnapshotError when the server ends it or chunks are lost, StalledError, OSError when the disk refuses,
+        and the errors of the connection.
         """
         connection = self._js.connection
-        self._path = path
-        self._writer = ArchiveWriter(self._worker, path, self._release, self._disk_error)
+        self._writer = ArchiveWriter(self._worker, path, self._release, self._fail)
         inbox = connection.new_inbox()
         unwatch = connection.watch(self._on_connection)
         subscription = await connection.subscribe(inbox, self._on_chunk)
@@ -97,22 +99,27 @@ class Receiver:
             request["window_size"] = self._transfer.window_size
         # With a health check the server reads everything before it answers.
         timeout = max(self._transfer.stall_timeout, self._js.connection.options.request_timeout)
-        try:
-            answer = await self._js.snapshot(self._stream, request, timeout=timeout)
-        except RequestTimeoutError as exc:
-            raise StalledError(
-                f"stream {self._stream}: its leader did not answer the snapshot request within {timeout:g} s. The"
-                " stream may have no leader (see its cluster state), or its server is frozen or gone.",
-            ) from exc
-        except ApiError as exc:
-            if exc.error == "memory_stream_unsupported":
-                raise SnapshotError(
-                    f"stream {self._stream} is kept in memory, and nats-server {self._js.line} cannot back up such a"
-                    " stream (2.15 can). Mirror it into a stream with file storage, or upgrade.",
-                    error=exc.error,
-                    err_code=exc.err_code,
+        patience = time.monotonic() + _BUSY_PATIENCE
+        while True:
+            try:
+                answer = await self._js.snapshot(self._stream, request, timeout=timeout)
+                break
+            except RequestTimeoutError as exc:
+                raise StalledError(
+                    f"stream {self._stream}: its leader did not answer the snapshot request within {timeout:g} s. The"
+                    " stream may have no leader (see its cluster state), or its server is frozen or gone.",
                 ) from exc
-            raise
+            except ApiError as exc:
+                if "snapshot in progress" not in exc.description:
+                    raise
+                if time.monotonic() > patience:
+                    raise SnapshotError(
+                        f"stream {self._stream}: another snapshot of it has been under way for {_BUSY_PATIENCE:g} s,"
+                        " and this server takes one at a time. Wait for the other backup to end, then run again.",
+                        error="snapshot_busy",
+                        err_code=exc.err_code,
+                    ) from exc
+            await asyncio.sleep(0.5)
         self._last = time.monotonic()
         return answer
 
@@ -121,28 +128,34 @@ class Receiver:
         end = time.monotonic() + total if total else float("inf")
         while True:
             now = time.monotonic()
-            wait = min(self._last + stall, end) - now
+            waiting = self._writer.pending if self._writer else 0
+            last = self._wrote if waiting > HIGH_WATER else self._last
+            wait = min(last + stall, end) - now
             if wait <= 0:
                 if now >= end:
                     raise StalledError(
                         f"stream {self._stream}: the backup took longer than the timeout of {total:g} s"
                         f" ({self._chunks} chunks had come). Raise it, or find what is slow."
                     )
+                if waiting > HIGH_WATER:
+                    raise StalledError(
+                        f"stream {self._stream}: the disk has not taken what came for {stall:g} s ({waiting} bytes)."
+                        " See what is wrong with it, then run again."
+                    )
                 raise StalledError(
                     f"stream {self._stream}: no data for {stall:g} s after {self._chunks} chunks. The server or the"
                     " link to it stalled; run again."
                 )
-            done, _pending = await asyncio.wait({self._done}, timeout=wait)
+            done, _pending = await asyncio.wait({self._done}, timeout=min(wait, _ACK_EVERY))
             if done:
                 self._done.result()
                 return
+            if self._held and time.monotonic() - self._acked > _ACK_EVERY and waiting < _MOST_WAITING:
+                await self._acknowledge(self._held.popleft())
 
     def _fail(self, error: Exception) -> None:
         if not self._done.done():
             self._done.set_exception(error)
-
-    def _disk_error(self, exc: Exception) -> None:
-        self._fail(path_error(os.path.dirname(self._path), exc) if isinstance(exc, OSError) else exc)
 
     def _on_connection(self, error: NatsError) -> None:
         if isinstance(error, PermissionDeniedError):
@@ -195,9 +208,12 @@ class Receiver:
             return
         text = f"{status} {headers.get('Description', '')}".strip()
         hint = "The server could not read the stream; see its log." if status == "500" else "Run again."
+        if status == "408" and self._held:
+            hint = "The disk here is too slow; choose another path."
         self._fail(SnapshotError(f"stream {self._stream}: the server ended the snapshot: {text}. {hint}"))
 
     async def _acknowledge(self, reply: str) -> None:
+        self._acked = time.monotonic()
         try:
             await self._js.connection.publish(reply)
         except NatsError as exc:
@@ -205,6 +221,7 @@ class Receiver:
 
     def _release(self) -> None:
         """The disk has caught up a little: acknowledge what waited for it."""
+        self._wrote = time.monotonic()
         while self._held and self._writer is not None and self._writer.pending <= HIGH_WATER:
             task = asyncio.ensure_future(self._acknowledge(self._held.popleft()))
             self._acks.add(task)

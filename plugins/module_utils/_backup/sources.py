@@ -105,6 +105,16 @@ def same_but_starts(wanted: Json, found: Json) -> Json:
     return {**wanted, "sources": sources} if sources else wanted
 
 
+def sourced(configs: t.Iterable[t.Mapping[str, t.Any]]) -> frozenset[str]:
+    """The streams of the same account from which any of these configurations sources."""
+    return frozenset(
+        str(source.get("name", ""))
+        for config in configs
+        for source in config.get("sources") or []
+        if not source.get("external")
+    )
+
+
 def origins(config: Json) -> set[str]:
     """The streams of the same account that a stream mirrors or sources from."""
     entries = [*(config.get("sources") or []), *([config["mirror"]] if config.get("mirror") else [])]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import typing as t
 from collections.abc import Iterable
 
 from .._archive.full import full_file
@@ -95,7 +96,9 @@ def check_memory(js: JetStream, info: StreamInfo) -> None:
         )
 
 
-def examine(path: str, stream: str, level: str, *, force: bool) -> Backup | None:
+def examine(
+    path: str, stream: str, level: str, *, force: bool, stop: t.Callable[[], bool] | None = None
+) -> Backup | None:
     """The backup that is in C(path) now, checked; C(None) where there is nothing.
 
     Refuses to write over anything but an earlier backup of this stream: raises PathError.
@@ -113,10 +116,10 @@ def examine(path: str, stream: str, level: str, *, force: bool) -> Backup | None
             " Give an empty directory or one that holds a backup of this stream.",
             error="path_not_backup",
         )
-    backup = inspect(path, "quick" if level == "full" else level)
+    backup = inspect(path, "quick" if level == "full" else level, stop)
     if level == "full" and backup.valid and last_check(backup) is None:
         # Where a full check was done, the digest that was just compared proves that it is of these bytes.
-        backup = inspect(path, level)
+        backup = inspect(path, level, stop)
         remember(backup)
     if backup.stream != stream and not (force and not backup.stream):
         held = f"a backup of the stream {backup.stream}" if backup.stream else "a damaged backup of an unknown stream"

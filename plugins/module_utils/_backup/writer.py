@@ -65,6 +65,16 @@ class Worker:
 T = t.TypeVar("T")
 
 
+async def in_thread(function: t.Callable[[t.Callable[[], bool]], T]) -> T:
+    """Run a function in a thread of its own. It gets what tells it to stop, which it has to ask now and then."""
+    stop = threading.Event()
+    try:
+        return await asyncio.get_running_loop().run_in_executor(None, function, stop.is_set)
+    except BaseException:
+        stop.set()
+        raise
+
+
 class ArchiveWriter:
     """Writes one archive: chunks go to the file and through the quick check, in the worker's thread.
 
@@ -85,6 +95,7 @@ class ArchiveWriter:
         self._on_error = on_error
         self._check = QuickCheck()
         self._failed = False
+        self._error: Exception | None = None
         self._path = path
         self._descriptor: int | None = None
         self.pending = 0
@@ -107,7 +118,7 @@ class ArchiveWriter:
                 view = view[os.write(self._descriptor, view) :]
             self._check.feed(chunk)
         except Exception as exc:  # carried to the event loop, which fails the snapshot with it
-            self._failed = True
+            self._failed, self._error = True, exc
             self._tell(self._on_error, exc)
         else:
             self._tell(self._written, len(chunk))
@@ -121,8 +132,13 @@ class ArchiveWriter:
         self._on_written()
 
     def finish(self) -> ArchiveReport:
-        """Close the file and return what the check found; in the worker's thread, after everything was written."""
+        """Close the file and return what the check found; in the worker's thread, after everything was written.
+
+        Raises the first error of the writes.
+        """
         self._close()
+        if self._error is not None:
+            raise self._error
         return self._check.finish()
 
     def abandon(self) -> None:

@@ -15,6 +15,7 @@ from .._nats.system import Sample, peer_id
 from .groups import Consumer, Group, Replica, Stream
 from .meta import meta_names, meta_of
 from .model import Meta, Picture, Server
+from .quorum import majority
 from .views import ConsumerView, GroupView, Json, Page, StreamView
 
 NS = 1e9
@@ -135,28 +136,29 @@ class _Context:
     names: Json
     accounts: dict[str, str]
 
-    def _names(self, group: GroupView) -> dict[str, str]:
-        return {other.peer: other.name for other in group.others if other.name}
+    def group(self, views: t.Mapping[str, tuple[int, GroupView]], seqs: t.Mapping[str, int]) -> tuple[Group, str]:
+        """The group, and the peer whose view it was taken from: a leader with enough votes, else the largest view.
 
-    def group(self, wanted: int, views: t.Mapping[str, GroupView], seqs: t.Mapping[str, int]) -> tuple[Group, str]:
-        """The group and the peer whose view it was taken from: a leader with enough votes, else the largest view."""
-        claims = [peer for peer, view in views.items() if view.leader and peer_id(view.leader) == peer]
-
-        def backers(peer: str) -> int:
-            return sum(bool(view.leader) and peer_id(view.leader) == peer for view in views.values())
-
-        claimant = max(claims, key=lambda peer: (backers(peer), seqs.get(peer, 0)), default="")
-        source = claimant or max(views, key=lambda peer: (len(views[peer].others), seqs.get(peer, 0), peer))
-        others = views[source].others
+        C(views) has for each peer how many copies it thinks are wanted, and its view.
+        """
+        leaders = [peer_id(view.leader) for _wanted, view in views.values() if view.leader]
+        claims = [peer for peer in views if peer in leaders and peer_id(views[peer][1].leader) == peer]
+        claimant = max(claims, key=lambda peer: (leaders.count(peer), seqs.get(peer, 0)), default="")
+        source = claimant or max(views, key=lambda peer: (len(views[peer][1].others), seqs.get(peer, 0), peer))
+        wanted, view = views[source]
+        # Without a leader, 2.15 lists a server among its own peers: nobody may be counted twice.
+        others = {other.peer: other for other in view.others if other.peer != source}
         replicas = [self._replica(source, None, views, seqs)]
-        replicas.extend(self._replica(other.peer, other, views, seqs) for other in others)
-        ordered = tuple(sorted(replicas, key=lambda one: one.name or one.peer))
-        group = Group(wanted, ordered, desired=views[source].desired)
-        claim = claimant or next((peer_id(view.leader) for view in views.values() if view.leader), "")
-        leader = claimant if claimant and group.has_quorum else ""
-        return dataclasses.replace(group, leader=leader, claim=claim), source
+        replicas.extend(self._replica(peer, other, views, seqs) for peer, other in others.items())
+        replicas.sort(key=lambda one: one.name or one.peer)
+        votes = sum(one.alive for one in replicas if not one.pending)
+        leads = claimant and votes >= majority(sum(not one.pending for one in replicas))
+        if not leads:
+            wanted = max(wanted for wanted, _view in views.values())
+        claim = claimant or (leaders[0] if leaders else "")
+        return Group(wanted, tuple(replicas), claimant if leads else "", claim, view.desired), source
 
-    def _replica(self, peer: str, seen: t.Any, views: t.Mapping[str, GroupView], seqs: t.Mapping[str, int]) -> Replica:
+    def _replica(self, peer: str, seen: t.Any, views: t.Container[str], seqs: t.Mapping[str, int]) -> Replica:
         return Replica(
             peer=peer,
             name=self.names.get(peer) or (seen.name if seen else ""),
@@ -173,12 +175,8 @@ class _Context:
     def stream(self, views: t.Mapping[str, StreamView]) -> Stream:
         seqs = {peer: view.last_seq for peer, view in views.items()}
         any_view = next(iter(views.values()))
-        groups = {peer: view.group for peer, view in views.items()}
-        wanted = max(view.replicas for view in views.values())
-        group, source = self.group(wanted, groups, seqs)
+        group, source = self.group({peer: (view.replicas, view.group) for peer, view in views.items()}, seqs)
         best = views[source] if group.leader else views[max(seqs, key=lambda peer: (seqs[peer], peer))]
-        if group.leader:
-            group = dataclasses.replace(group, wanted=best.replicas)
         account = self.accounts.get(any_view.account, any_view.account)
         consumers: dict[str, dict[str, ConsumerView]] = {}
         for peer, view in views.items():
@@ -203,7 +201,6 @@ class _Context:
 
     def _consumer(self, account: str, stream: str, views: t.Mapping[str, ConsumerView]) -> Consumer:
         delivered = {peer: view.delivered for peer, view in views.items()}
-        wanted = max(view.replicas for view in views.values())
-        group, source = self.group(wanted, {peer: view.group for peer, view in views.items()}, delivered)
+        group, source = self.group({peer: (view.replicas, view.group) for peer, view in views.items()}, delivered)
         best = views[source]
         return Consumer(account, stream, best.name, best.durable, group, best.delivered, best.ack_floor)

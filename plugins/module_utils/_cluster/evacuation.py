@@ -12,7 +12,7 @@ from .lines import can_evacuate, evacuation_by_hand, oldest_line
 from .model import Picture, Server
 from .placement import replacements, why_not
 from .plan import Plan, Refusal, listing, meta_facts
-from .refusals import quorum_refusals
+from .refusals import blind_refusals, quorum_refusals
 
 
 def touched(picture: Picture, peer: str) -> list[Stream]:
@@ -27,7 +27,7 @@ def touched(picture: Picture, peer: str) -> list[Stream]:
 def plan_evacuation(picture: Picture, target: Server, inventory: Inventory) -> Plan:
     """Move everything off C(target), alive or dead."""
     meta, arithmetic = picture.meta, meta_facts(picture)
-    refusals = quorum_refusals(picture)
+    refusals = [*quorum_refusals(picture), *blind_refusals(picture)]
     if meta is None:
         return Plan(target, True, tuple(refusals))
     if target.peer not in meta.members:

@@ -43,6 +43,15 @@ def quorum_refusals(picture: Picture) -> list[Refusal]:
     return found
 
 
+def blind_refusals(picture: Picture) -> list[Refusal]:
+    """A live member that did not list its streams: what depends on it cannot be judged."""
+    blind = [server.peer for server in picture.servers if server.alive and server.jetstream and not server.seen]
+    if not blind:
+        return []
+    why = f"{picture.names(blind)} did not tell which streams it has. Run again, with a longer request_timeout."
+    return [Refusal("incomplete_picture", why)]
+
+
 def alive_refusals(picture: Picture, target: Server, allow_online: bool) -> list[Refusal]:
     """A server that lives, or may live: it answers, or answered, or others hold an open connection to it."""
     meta = picture.meta

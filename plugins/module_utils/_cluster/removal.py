@@ -13,7 +13,7 @@ from .model import Picture, Server
 from .placement import replacements, why_not
 from .plan import Plan, Refusal, listing, meta_facts
 from .quorum import LOSES_DATA, LOSES_QUORUM, after_removal, meta_after_removal
-from .refusals import alive_refusals, data_refusals, quorum_refusals
+from .refusals import alive_refusals, blind_refusals, data_refusals, quorum_refusals
 
 
 def unhealable(picture: Picture, gone: frozenset[str]) -> tuple[list[str], str]:
@@ -43,11 +43,13 @@ def plan_removal(
     """Remove C(target) from the meta group."""
     meta = picture.meta
     gone = frozenset([target.peer])
-    refusals = quorum_refusals(picture)
+    refusals = [*quorum_refusals(picture), *blind_refusals(picture)]
     arithmetic = meta_facts(picture)
     if meta is None:
         return Plan(target, True, tuple(refusals))
-    if not any(target.peer in members for members in (meta.members, *(view.members for view in meta.views))):
+    others = [view.members for view in meta.views if view.peer in meta.voters - gone]
+    if not any(target.peer in members for members in (meta.members, *others)):
+        # What it says of itself does not count: every server lists itself.
         return Plan(target, False, arithmetic=arithmetic)
     if target.peer in meta.members:
         votes, needed = meta_after_removal(meta, gone)
@@ -103,7 +105,7 @@ def plan_stream_removal(
     )
     if target.peer not in group.peers:
         return Plan(target, False, arithmetic=arithmetic)
-    refusals = quorum_refusals(picture)
+    refusals = [*quorum_refusals(picture), *blind_refusals(picture)]
     if target.peer in picture.alive and not allow_online:
         why = f"{target.label} is alive and its copy is good: allow it by allow_online."
         refusals.append(Refusal("server_online", why))

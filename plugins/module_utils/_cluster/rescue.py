@@ -13,6 +13,7 @@ from .._nats.system import peer_id
 from .lines import can_rescue, oldest_line, recovery_without_rescue
 from .model import Meta, Picture, Server
 from .plan import Plan, Refusal, listing, meta_facts
+from .refusals import blind_refusals
 
 KnownStates = t.Mapping[str, t.Mapping[str, int]]
 
@@ -72,6 +73,7 @@ def plan_rescue(
         why = "Enough voters are alive to elect a leader by themselves."
         refusals.append(Refusal("quorum_not_lost", why))
     refusals.extend(_dead_refusals(picture, meta, _confirmed(meta, confirmed)))
+    refusals.extend(blind_refusals(picture) if known else ())
     votes = len(meta.voters)
     if votes == 0:
         refusals.append(Refusal("no_survivor", "No live voter with a log is left. Restore into a new cluster instead."))

@@ -32,8 +32,11 @@ class Doubt:
     long: bool = False
 
 
-def doubts(picture: Picture) -> tuple[Doubt, ...]:
-    """What keeps a single look from being trusted; nothing for a cluster in which all is well."""
+def doubts(picture: Picture, *, counting: bool = False) -> tuple[Doubt, ...]:
+    """What keeps a single look from being trusted; nothing for a cluster in which all is well.
+
+    With C(counting), a group with too few live members is as sure as their silence is: who leads it is not asked.
+    """
     found: list[Doubt] = []
     meta = picture.meta
     if meta is None:
@@ -51,7 +54,8 @@ def doubts(picture: Picture) -> tuple[Doubt, ...]:
     for item in picture.groups():
         group = item.group
         if not group.leader:
-            found.append(Doubt(f"{item.kind} {item.label} has no leader with a majority", long=True))
+            long = group.has_quorum or not counting
+            found.append(Doubt(f"{item.kind} {item.label} has no leader with a majority", long))
         elif not group.whole or group.behind:
             found.append(Doubt(f"{item.kind} {item.label} is not whole"))
     return tuple(found)
@@ -78,7 +82,11 @@ class Watch:
         return make_picture(await self._system.probe(), self._system.domain)
 
     async def settle(
-        self, interval: float = INTERVAL, stop: t.Callable[[Picture], bool] = lambda _picture: False
+        self,
+        interval: float = INTERVAL,
+        stop: t.Callable[[Picture], bool] = lambda _picture: False,
+        *,
+        counting: bool = False,
     ) -> Picture:
         """Look until nothing is in doubt, or what is in doubt has lasted long enough, or C(stop) is satisfied.
 
@@ -91,7 +99,7 @@ class Watch:
         absent, looks = picture.absent, 1
         while True:
             watched = self.clock() - started
-            found = doubts(picture)
+            found = doubts(picture, counting=counting)
             need = QUORUM_INTERVAL if any(doubt.long for doubt in found) else INTERVAL if found else 0.0
             picture = dataclasses.replace(
                 picture, looks=looks, watched=watched, absent=absent & picture.absent, trusted=watched >= need

@@ -7,20 +7,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import traceback
 import typing as t
 
 from .connection import Connection
 from .errors import AuthenticationError, ConnectError, MissingLibraryError, NatsError, TlsError
+from .logins import login_arguments
 from .options import Options
+from .urls import without_secrets
 
 _READ_SIZE = 1 << 20
 NATS_IMPORT_ERROR: str | None = None
 try:
     import nats.aio.client as nats_client
     import nats.errors as nats_errors
-    from nats.aio.client import Client, RawCredentials
+    from nats.aio.client import Client
 except ImportError:
     NATS_IMPORT_ERROR = traceback.format_exc()
 
@@ -34,34 +37,40 @@ def _tls_context(options: Options) -> ssl.SSLContext | None:
         if options.client_cert:
             context.load_cert_chain(options.client_cert, options.client_key)
     except (ssl.SSLError, OSError) as exc:
-        raise TlsError(f"The TLS files cannot be loaded ({exc}). Check ca_cert, client_cert and client_key.") from None
+        files = ", ".join(file for file in (options.ca_cert, options.client_cert, options.client_key) if file)
+        raise TlsError(
+            f"The TLS files {files} cannot be loaded ({exc}). Check ca_cert, client_cert and client_key."
+        ) from None
     if not options.validate_certs:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def _client_arguments(options: Options) -> dict[str, t.Any]:
-    arguments: dict[str, t.Any] = {"tls": _tls_context(options), "tls_handshake_first": options.tls_first}
-    if options.user_jwt:
-        arguments["user_credentials"] = RawCredentials(
-            f"-----BEGIN NATS USER JWT-----\n{options.user_jwt}\n------END NATS USER JWT------\n\n"
-            f"-----BEGIN USER NKEY SEED-----\n{options.user_seed or ''}\n------END USER NKEY SEED------\n"
-        )
-    for name, value in (
-        ("user", options.user),
-        ("password", options.password),
-        ("token", options.token),
-        ("user_credentials", options.credentials),
-        ("nkeys_seed", options.nkey_seed),
-    ):
-        if value:
-            arguments[name] = value
-    return arguments
+def _insists(options: Options, server: str) -> bool:
+    """Whether nothing may be sent to this server but over TLS."""
+    return bool(options.ca_cert or options.client_cert or options.tls_first) or server.startswith(("tls://", "wss://"))
+
+
+def _make_client(secure: bool) -> t.Any:
+    """A client that with C(secure) uses TLS where the server offers it, and else sends nothing: no password either."""
+
+    class SecureClient(Client):
+        def _process_info(self, info: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
+            if info.get("tls_available"):
+                info["tls_required"] = True
+            return super()._process_info(info, *args, **kwargs)
+
+        def _connect_command(self) -> t.Any:
+            if not (self._server_info or {}).get("tls_required") and not self.options["tls_handshake_first"]:
+                raise TlsError("it does not use TLS, although tls:// or certificates were given")
+            return super()._connect_command()
+
+    return SecureClient() if secure else Client()
 
 
 async def _open(options: Options, server: str, arguments: dict[str, t.Any]) -> Connection:
-    client = Client()
+    client = _make_client(_insists(options, server) and not server.startswith("wss://"))
     connection = Connection(client, options)
     failures: list[Exception] = []
 
@@ -90,19 +99,26 @@ async def _open(options: Options, server: str, arguments: dict[str, t.Any]) -> C
     except asyncio.TimeoutError:
         await connection.close()
         cause = failures[-1] if failures else None
-        raise _explain(cause, f"no answer within {options.connect_timeout:g} s") from cause
+        hint = "" if options.tls_first else " (one that wants TLS first says nothing before: see tls_first)"
+        text = f"no answer within {options.connect_timeout:g} s{hint if arguments['tls'] else ''}"
+        raise _explain(cause, text) from cause
+    except TlsError:
+        await connection.close()
+        raise
     except (nats_errors.Error, OSError, ValueError) as exc:
         await connection.close()
         cause = failures[-1] if failures and isinstance(exc, nats_errors.NoServersError) else exc
-        raise _explain(cause, str(cause) or type(cause).__name__) from exc
-    wants_tls = arguments["tls"] is not None and options.validate_certs
-    if wants_tls and not (
-        connection.info.get("tls_required") or connection.info.get("tls_available") or options.tls_first
-    ):
-        await connection.close()
-        raise TlsError("it does not use TLS although tls:// or certificates were given")
+        if connection.info.get("tls_verify") and not options.client_cert:
+            raise TlsError("it wants a client certificate; give client_cert and client_key") from exc
+        raise _explain(cause, _said(cause)) from exc
     await connection.start()
     return connection
+
+
+def _said(cause: Exception) -> str:
+    if isinstance(cause, OSError) and cause.errno and cause.errno > 0 and not isinstance(cause, ssl.SSLError):
+        return os.strerror(cause.errno).lower()
+    return without_secrets(str(cause)) or type(cause).__name__
 
 
 def _explain(cause: Exception | None, text: str) -> NatsError:
@@ -111,8 +127,6 @@ def _explain(cause: Exception | None, text: str) -> NatsError:
     lowered = text.lower()
     if "authorization" in lowered or "authentication" in lowered or "user authentication" in lowered:
         return AuthenticationError("it refused the credentials")
-    if "seed" in lowered or "credentials" in lowered:
-        return AuthenticationError("the credentials file cannot be used")
     return ConnectError(text.replace("nats: ", ""))
 
 
@@ -127,7 +141,11 @@ async def connect(options: Options) -> Connection:
     # The library reads 32 KiB at a time; a snapshot is megabytes, and every read costs a turn of the loop.
     nats_client.DEFAULT_BUFFER_SIZE = _READ_SIZE
     try:
-        arguments = _client_arguments(options)
+        arguments = {
+            "tls": _tls_context(options),
+            "tls_handshake_first": options.tls_first,
+            **login_arguments(options),
+        }
         said: list[tuple[str, NatsError]] = []
         for server, shown in zip(options.servers, options.safe_servers()):
             try:

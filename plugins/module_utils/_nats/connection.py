@@ -79,8 +79,15 @@ class Connection:
         if not match:
             return
         kind, subject = match.group(1).lower(), match.group(2)
+        prefix = self._options.inbox_prefix
+        if kind == "subscription" and subject.lower().startswith(f"{prefix.lower()}."):
+            text = f"subscribe to {prefix}.>, where answers arrive. Grant it, or set inbox_prefix to what it may use"
+        else:
+            known = [requested for requested, _future in self._pending.values() if requested.lower() == subject.lower()]
+            verb = "publish to" if kind == "publish" else "subscribe to"
+            text = f"{verb} {known[0] if known else subject}. Grant it"
         error = PermissionDeniedError(
-            f"This user has no permission for {kind} to {subject}. Grant it (see docs/permissions.md) and run again."
+            f"This user has no permission to {text} (see docs/permissions.md), then run again."
         )
         for requested, future in list(self._pending.values()):
             # The client lower-cases what the server said; a denied inbox concerns every request.
@@ -109,7 +116,7 @@ class Connection:
             if entry is not None and not entry[1].done():
                 entry[1].set_result(message)
 
-        await self._client.subscribe(f"{self._inbox}.*", cb=answer)
+        await self.subscribe(f"{self._inbox}.*", answer)
 
     async def request(
         self, subject: str, payload: bytes = b"", *, timeout: float | None = None, headers: dict[str, str] | None = None
@@ -155,8 +162,14 @@ class Connection:
             ) from exc
 
     async def subscribe(self, subject: str, handler: Handler) -> t.Any:
-        """Subscribe; messages are handed to C(handler) one at a time, in order. No limit on what waits for it."""
-        return await self._client.subscribe(subject, cb=handler, pending_bytes_limit=0, pending_msgs_limit=0)
+        """Subscribe; messages are handed to C(handler) one at a time, in order. No limit on what waits for it.
+
+        Raises ConnectionLostError.
+        """
+        try:
+            return await self._client.subscribe(subject, cb=handler, pending_bytes_limit=0, pending_msgs_limit=0)
+        except (nats_errors.ConnectionClosedError, nats_errors.ConnectionDrainingError, OSError) as exc:
+            raise self.lost or ConnectionLostError(f"The connection was lost: {exc}.") from exc
 
     async def unsubscribe(self, subscription: t.Any) -> None:
         """Stop a subscription; fine on a connection that is gone."""

@@ -115,7 +115,7 @@ API_ERROR_WORDS: dict[int, str] = {
     10052: "invalid_config",
     10058: "stream_exists",
     10059: "stream_not_found",
-    10064: "memory_stream_unsupported",
+    10064: "snapshot_failed",
     10065: "subject_overlap",
     10074: "replicas_unsupported",
     10076: "jetstream_not_enabled",

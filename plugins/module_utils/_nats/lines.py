@@ -156,3 +156,9 @@ def unsupported_consumer_fields(config: t.Mapping[str, t.Any], line: Line) -> li
         for name, since in _CONSUMER_FIELDS.items()
         if config.get(name) not in (None, False, 0, "", [], "none") and line.version < since
     ]
+
+
+def supported_consumer_config(config: t.Mapping[str, t.Any], line: Line) -> dict[str, t.Any]:
+    """A consumer configuration without the fields that C(line) does not know."""
+    unknown = {name for name, since in _CONSUMER_FIELDS.items() if line.version < since}
+    return {name: value for name, value in config.items() if name not in unknown}

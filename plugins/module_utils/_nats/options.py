@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import math
 import os
-import pathlib
 import re
 import typing as t
 
+from .contexts import load_context
 from .errors import OptionsError
+from .urls import split_servers, take_login, without_secrets
 
 DEFAULT_SERVER = "nats://127.0.0.1:4222"
 _IDENTITIES = ("user", "token", "credentials", "nkey_seed", "user_jwt")
@@ -44,80 +45,7 @@ class Options:
 
     def safe_servers(self) -> list[str]:
         """The addresses without the user part of the URL, fit for messages."""
-        return [re.sub(r"//[^/@]*@", "//", server) for server in self.servers]
-
-
-_CONTEXT_FIELDS = {
-    "url": "servers",
-    "user": "user",
-    "password": "password",
-    "token": "token",
-    "creds": "credentials",
-    "nkey": "nkey_seed",
-    "user_jwt": "user_jwt",
-    "user_seed": "user_seed",
-    "ca": "ca_cert",
-    "cert": "client_cert",
-    "key": "client_key",
-    "tls_first": "tls_first",
-    "jetstream_domain": "domain",
-    "jetstream_api_prefix": "api_prefix",
-    "inbox_prefix": "inbox_prefix",
-}
-_CONTEXT_UNSUPPORTED = {
-    "nsc": "look the credentials up with `nsc` and put their path into `creds`",
-    "socks_proxy": "connect without a SOCKS proxy",
-    "windows_cert_store": "use certificate files",
-}
-
-
-def split_servers(servers: t.Iterable[str]) -> tuple[str, ...]:
-    """Addresses as URLs: commas split, white space dropped, C(nats://) added where no scheme is given."""
-    found = [part.strip() for server in servers for part in server.split(",") if part.strip()]
-    return tuple(part if "://" in part else f"nats://{part}" for part in found)
-
-
-def _context_path(context: str, environ: t.Mapping[str, str]) -> pathlib.Path:
-    as_file = pathlib.Path(context).expanduser()
-    if context.endswith(".json") or os.sep in context:
-        return as_file
-    config = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
-    return pathlib.Path(config) / "nats" / "context" / f"{context}.json"
-
-
-def load_context(context: str, environ: t.Mapping[str, str] | None = None) -> dict[str, t.Any]:
-    """Read a context of the C(nats) CLI, by name or file.
-
-    Returns the fields of L(Options) it sets. Raises OptionsError when the file is missing, is no context, or needs
-    something this collection does not do.
-    """
-    path = _context_path(context, os.environ if environ is None else environ)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        known = sorted(p.stem for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
-        raise OptionsError(
-            f"NATS context {context!r} not found: no file {path}. Known contexts: {', '.join(known) or 'none'}.",
-            error="invalid_context",
-        ) from None
-    except (OSError, ValueError) as exc:
-        raise OptionsError(f"NATS context file {path} cannot be read: {exc}.", error="invalid_context") from None
-    if not isinstance(content, dict):
-        raise OptionsError(f"NATS context file {path} is not a JSON object.", error="invalid_context")
-    for field, remedy in _CONTEXT_UNSUPPORTED.items():
-        if content.get(field):
-            raise OptionsError(
-                f"NATS context {path} sets {field!r}, which is not supported: {remedy}.", error="invalid_context"
-            )
-    result: dict[str, t.Any] = {}
-    for field, name in _CONTEXT_FIELDS.items():
-        value = content.get(field)
-        if not value:
-            continue
-        if name in ("credentials", "nkey_seed", "ca_cert", "client_cert", "client_key"):
-            value = os.path.expanduser(value)
-        result[name] = split_servers([value]) if name == "servers" else value
-    return result
+        return [without_secrets(server) for server in self.servers]
 
 
 def make_options(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] | None = None) -> Options:
@@ -131,11 +59,30 @@ def make_options(params: t.Mapping[str, t.Any], environ: t.Mapping[str, str] | N
         # One way to log in replaces another: never the context's token beside the task's user.
         for name in (*_IDENTITIES, "password", "user_seed"):
             merged.pop(name, None)
+        if merged.get("servers"):
+            merged["servers"] = take_login(merged["servers"])[0]
+    if given.get("servers") == []:
+        raise OptionsError("servers is empty: give at least one address, or leave the option out.")
     merged.update(given)
-    merged["servers"] = split_servers(merged.get("servers") or [DEFAULT_SERVER])
+    if given.get("user") and given.get("password") is None:
+        # As the command line has it: a user alone is a token.
+        merged["token"] = merged.pop("user")
+    _take_login(merged)
     options = Options(**merged)
     _check(options)
     return options
+
+
+def _take_login(merged: dict[str, t.Any]) -> None:
+    """Who logs in, where the addresses say so, goes where the options have it."""
+    servers = split_servers(merged.get("servers") or [DEFAULT_SERVER])
+    merged["servers"], login = take_login(servers or (DEFAULT_SERVER,))
+    if login is None:
+        return
+    ways = [name for name in _IDENTITIES if merged.get(name)]
+    if ways:
+        raise OptionsError(f"servers: an address says who logs in, and {ways[0]} does so too. Keep one of the two.")
+    merged.update({name: value for name, value in dataclasses.asdict(login).items() if value is not None})
 
 
 def _check(options: Options) -> None:
@@ -147,13 +94,16 @@ def _check(options: Options) -> None:
             raise OptionsError(f"{name}: the file {path} cannot be read by this user.")
     if bool(options.client_cert) != bool(options.client_key):
         raise OptionsError("client_cert and client_key belong together: give both or none.")
-    if options.password and not options.user:
+    if options.password and options.user is None:
         raise OptionsError("password is given without user: name the user as well.")
     ways = [n for n in _IDENTITIES if getattr(options, n)]
     if len(ways) > 1:
         raise OptionsError(f"More than one way to authenticate is given ({', '.join(ways)}): keep one.")
     if re.search(r"[\s*>]|^\.|\.$|\.\.", options.inbox_prefix) or not options.inbox_prefix:
         raise OptionsError(f"inbox_prefix {options.inbox_prefix!r} is not a valid subject prefix.")
+    for name, value in (("domain", options.domain), ("api_prefix", options.api_prefix)):
+        if value and re.search(r"[\s*>]" + (r"|\." if name == "domain" else ""), value):
+            raise OptionsError(f"{name} {value!r} is not a valid part of a subject.")
     for name in ("connect_timeout", "request_timeout"):
-        if getattr(options, name) <= 0:
-            raise OptionsError(f"{name} must be more than 0 seconds.")
+        if not 0 < getattr(options, name) < math.inf:
+            raise OptionsError(f"{name} must be more than 0 seconds, and finite.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import hashlib
 import json
 import time
@@ -37,6 +38,7 @@ class NotSystemAccountError(NatsError):
     error = "not_system_account"
 
 
+@functools.lru_cache(maxsize=1024)
 def peer_id(server_name: str) -> str:
     """The id under which the server of that name takes part in raft groups; the same after its disk was wiped."""
     digest = hashlib.sha256(server_name.encode()).digest()
@@ -44,8 +46,7 @@ def peer_id(server_name: str) -> str:
 
 
 def meta_group(raftz: Json) -> Json:
-    """What one server's RAFTZ says of the meta group: C(id), C(size), C(quorum_needed), C(leader), C(peers), ...; empty
-    where the server has none."""
+    """What a server's RAFTZ says of the meta group: C(id), C(size), C(leader), C(peers), ...; empty without one."""
     for groups in raftz.values():
         if isinstance(groups, dict) and isinstance(groups.get("_meta_"), dict):
             return t.cast("Json", groups["_meta_"])
@@ -54,8 +55,8 @@ def meta_group(raftz: Json) -> Json:
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One look at all servers. Every mapping goes from a server's id to what it answered; C(heads) has its name,
-    cluster, domain, tags and version. C(at) is the middle of the look in seconds since the epoch."""
+    """One look at all servers: mappings from a server's id to what it answered. C(heads) has its name, cluster, domain,
+    tags and version; C(at) is the middle of the look in seconds since the epoch."""
 
     at: float
     heads: dict[str, Json]
@@ -68,7 +69,7 @@ class Sample:
 
 
 class Collector:
-    """Answers of servers to one request, kept by server id."""
+    """Answers of servers to one request, by server id."""
 
     def __init__(self, reduce: Reduce) -> None:
         self.heads: dict[str, Json] = {}
@@ -113,9 +114,10 @@ class System:
         enough: Enough,
         quiet: float,
         limit: float,
+        grace: float = 0.0,
         reduce: Reduce = dict,
     ) -> Collector:
-        """Ask all servers; collect until C(enough), C(quiet) seconds without an answer, or C(limit) seconds in all."""
+        """Ask all servers until C(enough) and C(grace) seconds more, C(quiet) silent seconds, or C(limit) in all."""
         collector = Collector(reduce)
         lost: list[NatsError] = []
 
@@ -140,18 +142,15 @@ class System:
                     break
                 if lost:
                     raise lost[0]
-            if enough(collector.heads):
-                await asyncio.sleep(GRACE)
+            if grace and enough(collector.heads):
+                await asyncio.sleep(grace)
         finally:
             undo()
             await self.connection.unsubscribe(subscription)
         return collector
 
     async def probe(self) -> Sample:
-        """A light look: who is there, what its meta group looks like, whom it has routes to; no streams.
-
-        Raises NotSystemAccountError where nobody answers.
-        """
+        """A light look: who is there, its meta group and routes. Raises NotSystemAccountError where nobody answers."""
         started = time.time()
         members: set[str] = set()
 
@@ -171,7 +170,7 @@ class System:
 
         varz, healthz, routez = await asyncio.gather(
             *(
-                self.gather(endpoint, enough=all_seen, quiet=self._quiet, limit=4 * self._quiet)
+                self.gather(endpoint, enough=all_seen, quiet=self._quiet, limit=4 * self._quiet, grace=GRACE)
                 for endpoint in ("VARZ", "HEALTHZ", "ROUTEZ")
             )
         )
@@ -182,10 +181,7 @@ class System:
         return Sample(at, heads, varz.data, healthz.data, raftz.data, routez.data, {})
 
     async def sample(self, reduce: Reduce) -> Sample:
-        """A whole look: L(probe), and JSZ with accounts, streams, consumers, configurations and raft groups.
-
-        C(reduce) turns the raw JSON of one JSZ page into what is kept of it, so that memory stays small.
-        """
+        """A whole look: L(probe), and JSZ with everything; C(reduce) makes of a page what is kept of it."""
         probed = await self.probe()
         request = {"accounts": True, "streams": True, "consumer": True, "config": True, "raft": True}
         limit = self.connection.options.request_timeout
@@ -211,10 +207,10 @@ class System:
         return await self.gather("JSZ", request, enough=enough, quiet=limit, limit=limit, reduce=keep)
 
     async def call(self, subject: str, request: Json | None = None, *, what: str, timeout: float | None = None) -> Json:
-        """One request to the leader of the meta group, such as C(SERVER.REMOVE); its answer's JSON.
+        """One request to the meta leader, such as C(SERVER.REMOVE); its answer.
 
-        Raises ApiError for an error it answers, and RequestTimeoutError for silence, which proves nothing: what was
-        asked for may be applied now or later. Never ask again; look what became of it.
+        Raises ApiError, and RequestTimeoutError for silence, which proves nothing: what was asked for may be applied
+        now or later. Never ask again; look what became of it.
         """
         payload = b"" if request is None else json.dumps(request).encode()
         message = await self.connection.request(f"$JS.API.{subject}", payload, timeout=timeout)
@@ -226,8 +222,7 @@ class System:
         arrived = asyncio.Event()
 
         async def take(message: t.Any) -> None:
-            if message.data:
-                answers.append(t.cast("Json", json.loads(message.data)))
+            answers.extend([t.cast("Json", json.loads(message.data))] if message.data else [])
             arrived.set()
 
         inbox = self.connection.new_inbox()

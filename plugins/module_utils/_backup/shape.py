@@ -1,0 +1,88 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a configuration and a state have the shape that every server gives them. Pure functions over JSON."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+_WHOLE = (
+    "max_consumers max_msgs max_bytes max_age max_msgs_per_subject max_msg_size num_replicas duplicate_window first_seq"
+    " subject_delete_marker_ttl"
+).split()
+_FLAGS = (
+    "no_ack allow_direct mirror_direct sealed deny_delete deny_purge allow_rollup_hdrs discard_new_per_subject"
+    " allow_msg_ttl allow_msg_counter allow_atomic allow_msg_schedules allow_batched"
+).split()
+_TEXTS = ("name", "description", "template_owner", "persist_mode")
+_CHOICES = {
+    "retention": ("limits", "interest", "workqueue"),
+    "discard": ("old", "new"),
+    "storage": ("file", "memory"),
+    "compression": ("none", "s2"),
+}
+_OBJECTS = ("placement", "mirror", "republish", "subject_transform", "consumer_limits", "metadata")
+_COUNTS = ("messages", "bytes", "first_seq", "last_seq", "consumer_count", "num_deleted", "num_subjects")
+_TIMES = ("first_ts", "last_ts")
+
+
+def legal_subject(subject: t.Any) -> bool:
+    """Whether a stream could take in this subject: tokens without white space, C(>) only at the end."""
+    if not isinstance(subject, str) or re.search(r"[\s\x00]", subject):
+        return False
+    *inner, last = subject.split(".")
+    return bool(last) and all(inner) and ">" not in inner
+
+
+def _whole(value: t.Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _origin(value: t.Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("name"), str) and bool(value["name"])
+
+
+def _wrong(key: str, value: t.Any) -> str:
+    """What the field ought to be, where it is not; empty where it is, or where the field is not known."""
+    if key in _WHOLE:
+        return "" if _whole(value) else "a whole number (times are in nanoseconds)"
+    if key in _FLAGS:
+        return "" if isinstance(value, bool) else "true or false"
+    if key in _TEXTS:
+        return "" if isinstance(value, str) else "a text"
+    if key in _CHOICES:
+        return "" if value in _CHOICES[key] else f"one of {', '.join(_CHOICES[key])}"
+    if key == "subjects":
+        good = isinstance(value, list) and all(legal_subject(subject) for subject in value)
+        return "" if good else "a list of legal subjects"
+    if key == "sources":
+        return "" if isinstance(value, list) and all(_origin(source) for source in value) else "a list of named origins"
+    if key == "mirror":
+        return "" if _origin(value) else "an origin with a name"
+    if key == "metadata":
+        good = isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+        return "" if good else "a mapping of texts"
+    return "a mapping" if key in _OBJECTS and not isinstance(value, dict) else ""
+
+
+def wrong_in_config(config: t.Mapping[str, t.Any]) -> str:
+    """The first field of a stream's configuration that no server could take, as a sentence; empty if there is none."""
+    for key, value in config.items():
+        expected = _wrong(key, value) if value is not None else ""
+        if expected:
+            return f"{key} is {value!r:.80}, not {expected}"
+    return ""
+
+
+def wrong_in_state(state: t.Mapping[str, t.Any]) -> str:
+    """The first field of a stream's state that no server wrote, as a sentence; empty if there is none."""
+    for key in _COUNTS:
+        if key in state and not (_whole(state[key]) and state[key] >= 0):
+            return f"{key} is {state[key]!r:.80}, not a number"
+    for key in _TIMES:
+        if key in state and not isinstance(state[key], str):
+            return f"{key} is {state[key]!r:.80}, not a time"
+    return ""
