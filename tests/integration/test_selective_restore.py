@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive import reader, rewrite
 
 from servers import Options, Server, oracle
 from servers.ansible import run_module
 from servers.samples import make_streams
 
+FIXTURES = Path(__file__).parents[1] / "unit" / "archive" / "fixtures"
 KEYS = ["GAPS", "HEADERS", "WORK_QUEUE", "KV"]
 
 
@@ -218,3 +222,31 @@ def test_bad_options(source, target, options, text):
     assert done["failed"]
     assert text in done["msg"]
     assert oracle.stream_names(target) == []
+
+
+@pytest.mark.parametrize("line", ["2.10.29", "2.14.9", "2.15.2"])
+def test_the_command_line_restores_what_was_rewritten(line, target, nats_cli, tmp_path):
+    """The other reader of V2 takes what is written here, and the server behind it."""
+    fixture = FIXTURES / line / "gaps"
+    (data,) = fixture.glob("stream.*")
+    archive = reader.open_archive(data)
+    with open(tmp_path / "stream.arc.s2", "w+b") as file:
+        rewritten = rewrite.rewrite(archive, rewrite.Selection(), "move", file, 1)
+    content = json.loads((fixture / "backup.json").read_text())
+    (tmp_path / "backup.json").write_text(json.dumps({**content, "state": rewritten.state}))
+    try:
+        nats_cli.run(target, "backup", "validate", tmp_path)
+        nats_cli.run(target, "backup", "restore", "stream", tmp_path)
+        found = oracle.fetch(target, "GAPS")
+        wanted = list(archive.messages())
+        assert [(m.seq, m.time_ns, m.subject, m.headers) for m in found] == [
+            (m.sequence, m.time_ns, m.subject, m.header) for m in wanted
+        ]
+        assert [m.sha256 for m in found] == [hashlib.sha256(m.payload).hexdigest() for m in wanted]
+        (worker,) = (consumer for consumer in archive.consumers if consumer.name == "worker")
+        there = oracle.consumers(target, "GAPS")["worker"]
+        assert (there["delivered"], there["ack_floor"]) == (worker.state["delivered"], worker.state["ack_floor"])
+        assert there["num_ack_pending"] == len(worker.state["pending"])
+        assert there["num_redelivered"] == len(worker.state["redelivered"])
+    finally:
+        delete(target, "GAPS")

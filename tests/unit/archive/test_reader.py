@@ -180,3 +180,12 @@ def test_sequences_that_fall_between_blocks(tmp_path):
     with pytest.raises(ArchiveError) as caught:
         list(archive.messages())
     assert caught.value.error == "v1_sequence"
+
+
+def test_ten_thousand_consumers(tmp_path):
+    names = [f"c{number}" for number in range(10_000)]
+    path = tmp_path / "stream.tar.s2"
+    path.write_bytes(s2.encode_stored(writers.v1_raw(writers.v1_members(consumers=names))))
+    found = reader.open_archive(path).consumers
+    assert [consumer.name for consumer in found] == names
+    assert all(consumer.state["delivered"] == {"consumer_seq": 2, "stream_seq": 2} for consumer in found)
