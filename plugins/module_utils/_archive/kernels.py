@@ -20,6 +20,8 @@ except ImportError:
 
 MOST_CONTENT = 1 << 26
 MOST_NAME = 65535
+# From here on a copy of memory is faster than a loop.
+LONG = 64
 
 
 def decode_tags(src: Any, pos: int, out: Any) -> int:  # noqa: C901 - one loop, as compilers like it
@@ -45,8 +47,11 @@ def decode_tags(src: Any, pos: int, out: Any) -> int:  # noqa: C901 - one loop, 
                 pos += extra
             if pos + length > end or done + length > wanted:
                 return 1
-            for index in range(length):
-                out[done + index] = src[pos + index]
+            if length > LONG:
+                out[done : done + length] = src[pos : pos + length]
+            else:
+                for index in range(length):
+                    out[done + index] = src[pos + index]
             pos += length
             done += length
             continue
@@ -83,8 +88,11 @@ def decode_tags(src: Any, pos: int, out: Any) -> int:  # noqa: C901 - one loop, 
         if offset <= 0 or offset > done or done + length > wanted:
             return 1
         start = done - offset
-        for index in range(length):
-            out[done + index] = out[start + index]
+        if length > LONG and length <= offset:
+            out[done : done + length] = out[start : start + length]
+        else:
+            for index in range(length):
+                out[done + index] = out[start + index]
         done += length
     return 0 if pos == end else 1
 
