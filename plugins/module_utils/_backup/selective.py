@@ -66,15 +66,17 @@ async def restore_selected(
         return await restore_stream(js, backup, options, target, slot, check=check)
     stop = threading.Event()
     loop = asyncio.get_running_loop()
-    try:
-        with _scratch(backup, options, check=check) as file:
-            work = loop.run_in_executor(None, _rewritten, backup, options, file, stop.is_set)
+    with _scratch(backup, options, check=check) as file:
+        work = loop.run_in_executor(None, _rewritten, backup, options, file, stop.is_set)
+        try:
             archive, rewritten = await asyncio.shield(work)
-            derived = derive(backup, archive, rewritten, _path_of(file) if file else backup.data)
-            result = await restore_stream(js, derived, options, target, slot, check=check)
-    except asyncio.CancelledError:
-        stop.set()
-        raise
+        except asyncio.CancelledError:
+            # The file is the thread's until it has stopped.
+            stop.set()
+            await asyncio.wait({work})
+            raise
+        derived = derive(backup, archive, rewritten, _path_of(file) if file else backup.data)
+        result = await restore_stream(js, derived, options, target, slot, check=check)
     return dataclasses.replace(
         result, selected=_summary(archive, rewritten), warnings=(*result.warnings, *_notes(result, rewritten))
     )
