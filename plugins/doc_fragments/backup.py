@@ -27,9 +27,11 @@ options:
       - How a new backup, and one that is about to be called unchanged, is checked.
       - V(quick) checks SHA-256 and size, the frames of the archive, the checksums of blocks that are stored uncompressed, and
         the archive's head and end.
+      - V(full) decodes every block and compares its checksum, parses every record and counts the messages. One that is about
+        to be called unchanged is checked so once; from then on its SHA-256 proves that it is still what was checked.
       - V(none) checks sizes only.
     type: str
-    choices: [quick, none]
+    choices: [quick, full, none]
     default: quick
   force:
     description: Whether to transfer a stream that did not change, and to replace a damaged backup of an unknown stream.

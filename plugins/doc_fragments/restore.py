@@ -42,7 +42,7 @@ options:
         type: list
         elements: str
   storage:
-    description: Kind of storage, instead of the stored one. Into memory only from V2 archives.
+    description: Kind of storage, instead of the stored one. Into memory only on nats-server 2.15 and newer, from V1 archives too.
     type: str
     choices: [file, memory]
   drop_unsupported:
@@ -54,10 +54,43 @@ options:
   verify:
     description:
       - How the backup is checked before anything is touched. V(quick) checks SHA-256 and size against the manifest, the
-        frames of the archive, the checksums of blocks that are stored uncompressed, and its head and end.
+        frames of the archive, the checksums of blocks that are stored uncompressed, and its head and end. V(full) decodes
+        every block as well, compares its checksum, parses every record and counts the messages.
     type: str
-    choices: [quick]
+    choices: [quick, full]
     default: quick
+  until:
+    description:
+      - Restore messages up to this one only, a time as in C(2026-11-22T10:15:00Z) or, for a single stream, a sequence; both
+        are inclusive. Later messages are left out, and the stream goes on behind the last of them.
+      - With this, O(since), O(subjects) or O(exclude_subjects), the archive is rewritten into a temporary file, V1 into V2,
+        which nats-server 2.15 and newer take. For an older one it is refused before anything is touched.
+    type: str
+  since:
+    description: Restore messages from this one on only, a time or a sequence as in O(until).
+    type: str
+  subjects:
+    description: Restore messages of these subjects only, with the wildcards C(*) and C(>). Empty for all.
+    type: list
+    elements: str
+    default: []
+  exclude_subjects:
+    description: Leave out messages of these subjects, with the wildcards C(*) and C(>).
+    type: list
+    elements: str
+    default: []
+  consumers_ahead:
+    description:
+      - What becomes of consumers that were already past O(until). V(move) brings them back to it, V(leave_out) leaves them
+        out. The result names them.
+    type: str
+    choices: [move, leave_out]
+    default: move
+  temp_path:
+    description:
+      - Directory for the temporary file of a rewritten archive, by default the system's. It takes as much room as the stream
+        has bytes, and has no name, so that nothing stays behind when the run is killed.
+    type: path
   in_flight:
     description: Chunks to send before the first of them is acknowledged, from 1 to 1024.
     type: int

@@ -133,6 +133,9 @@ streams:
       description: Consumers that the archive lacked and that were created from the manifest.
       type: list
       elements: str
+    selected:
+      description: What was selected, as in M(natsops.jetstream.jetstream_stream_restore), when the archive was rewritten.
+      type: dict
     lost:
       description: What the replaced stream held, with its C(messages), C(last_seq) and C(consumers).
       type: dict

@@ -28,9 +28,27 @@ options:
       - V(quick) reads every byte once and checks SHA-256 and size against the manifest, the frames of the archive, the
         checksums of blocks that are stored uncompressed, and its head and end; without a manifest, what
         C(backup.json) and the archive say of each other.
+      - V(full) decodes every block and compares its checksum, parses every record, counts the messages and compares them with
+        what the archive and C(backup.json) say. Large archives are decoded on all processors. When it was done, and with
+        which result, is noted beside the backup in C(checked.json), but not in check mode.
     type: str
-    choices: [none, quick]
+    choices: [none, quick, full]
     default: none
+  max_duration:
+    description:
+      - Seconds after which no further full check is begun; those under way are finished. With O(verify=full) only.
+      - The backups that were never checked in full, or longest ago, come first; what is left is looked at as with V(none),
+        so that a large repository is checked over several runs.
+    type: float
+  fraction:
+    description:
+      - Share of the backups to check in full, more than 0 and up to 1. With O(verify=full) only; the order is that of
+        O(max_duration).
+    type: float
+notes:
+  - Full checks are done in Python, or for archives of 192 MiB (decoded) and more with C(numba), if that is installed for
+    the module's Python. The results are the same; RV(backups[].engine) says which it was.
+  - C(google-crc32c) makes the checksums faster where it is installed.
 extends_documentation_fragment:
   - natsops.jetstream.attributes
   - natsops.jetstream.attributes.info_module
@@ -44,6 +62,13 @@ EXAMPLES = r"""
     path: /var/backups/nats/APP
     verify: quick
   register: backups
+
+- name: Check a fourth of a large repository in full every night
+  natsops.jetstream.jetstream_backup_info:
+    path: /var/backups/nats
+    verify: full
+    fraction: 0.25
+    max_duration: 7200
 
 - name: Stop if one is damaged
   ansible.builtin.assert:
@@ -60,6 +85,10 @@ valid:
   description: Whether all backups are valid; true where there are none.
   type: bool
   returned: success
+checked:
+  description: How many backups were checked in full.
+  type: int
+  returned: with O(verify=full)
 backups:
   description: The backups found, by path.
   type: list
@@ -133,6 +162,18 @@ backups:
     server:
       description: Version, name, cluster and domain of the server; with a manifest.
       type: dict
+    engine:
+      description: What did the full check, C(python) with the number of processes, or C(numba); with O(verify=full).
+      type: str
+    content:
+      description:
+        - What a full check counted, C(messages), C(bytes) (as a file store counts them), C(subjects) (null for more than
+          100,000), C(first_seq), C(first_ts), C(last_seq), C(last_ts), C(largest) and C(largest_seq) (bytes of the largest
+          message, and its sequence); with O(verify=full).
+      type: dict
+    last_full_check:
+      description: The last full check of these very files, its C(time), C(valid), C(problems) and C(engine); null without one.
+      type: dict
     stream_created:
       description: When the stream was created, RFC 3339; with a manifest.
       type: str
@@ -146,7 +187,7 @@ error:
   returned: failure
 """
 
-from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup import BACKUP_INFO, backup_info
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup_info import BACKUP_INFO, backup_info
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 
 

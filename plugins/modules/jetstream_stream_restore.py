@@ -26,7 +26,8 @@ options:
     required: true
   stream:
     description:
-      - Name to restore it under, if not its own. Servers can do that with V2 archives only (written by 2.15 and newer).
+      - Name to restore it under, if not its own. It takes nats-server 2.15 or newer; a V1 archive (written by older ones) is
+        converted into V2 for that.
       - Its subjects stay, so that beside the original O(config) must set others.
     type: str
     aliases: [name]
@@ -60,6 +61,13 @@ EXAMPLES = r"""
   natsops.jetstream.jetstream_stream_restore:
     servers: nats://127.0.0.1:4222
     path: /var/backups/nats/APP/ORDERS
+
+- name: Restore them as they were before the accident, without what was only telemetry
+  natsops.jetstream.jetstream_stream_restore:
+    path: /var/backups/nats/APP/ORDERS
+    on_conflict: replace
+    until: "2026-11-22T10:15:00Z"
+    exclude_subjects: [orders.telemetry.>]
 
 - name: Restore them beside the live ones, to look into them
   natsops.jetstream.jetstream_stream_restore:
@@ -110,6 +118,13 @@ consumers_created:
   type: list
   elements: str
   returned: success
+selected:
+  description:
+    - What was selected, C(messages), C(first_seq) and C(last_seq), out of C(of_messages); whether a V1 archive was
+      C(converted) into V2; the names of consumers that were ahead of O(until), C(consumers_moved) and
+      C(consumers_left_out).
+  type: dict
+  returned: when the archive was rewritten
 lost:
   description: What the replaced stream held, with its C(messages), C(last_seq) and C(consumers).
   type: dict

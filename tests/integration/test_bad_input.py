@@ -433,18 +433,18 @@ def test_v2_archive_on_an_older_line(check: bool, older: Server, place: Place) -
 
 
 @pytest.mark.parametrize("check", [False, True])
-def test_v1_archive_under_another_name(check: bool, place: Place) -> None:
-    with untouched(endpoint=place.server):
+def test_v1_archive_under_another_name(check: bool, older: Server, place: Place) -> None:
+    with untouched(endpoint=older):
         path = FIXTURES / "2.14.9" / "gaps"
-        args = arguments("jetstream_stream_restore", place, path, stream="RENAMED")
+        args = arguments("jetstream_stream_restore", place, path, stream="RENAMED", **older.connection())
         fails("jetstream_stream_restore", args, "rename_unsupported", "V1", "GAPS", "RENAMED", check=check)
 
 
 @pytest.mark.parametrize("check", [False, True])
-def test_v1_archive_into_memory(check: bool, place: Place) -> None:
-    with untouched(endpoint=place.server):
+def test_v1_archive_into_memory(check: bool, older: Server, place: Place) -> None:
+    with untouched(endpoint=older):
         path = FIXTURES / "2.14.9" / "gaps"
-        args = arguments("jetstream_stream_restore", place, path, storage="memory")
+        args = arguments("jetstream_stream_restore", place, path, storage="memory", **older.connection())
         fails("jetstream_stream_restore", args, "storage_unsupported", "V1", "file storage", check=check)
 
 

@@ -6,16 +6,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-import os
 import typing as t
 
 from .._backup.account import AccountBackup, AccountOptions, backup_stream
 from .._backup.directory import normal_path
-from .._backup.errors import BackupError, PathError
-from .._backup.inspect import MEANINGS, Backup, inspect, looks_like_backup, problems_json
-from .._backup.results import StreamResult, all_warnings, manifest_json, result_json
+from .._backup.errors import BackupError
+from .._backup.results import StreamResult, all_warnings, result_json
 from .._backup.session import Session
 from .._backup.snapshot import Transfer
 from .._backup.stream import BackupOptions
@@ -27,7 +24,7 @@ from .module import Context, Outcome
 _TRANSFER: dict[str, t.Any] = {
     "consumers": {"type": "bool", "default": True},
     "health_check": {"type": "bool", "default": False},
-    "verify": {"type": "str", "choices": ["quick", "none"], "default": "quick"},
+    "verify": {"type": "str", "choices": ["quick", "full", "none"], "default": "quick"},
     "force": {"type": "bool", "default": False},
     "chunk_size": {"type": "int", "default": 262144},
     "window_size": {"type": "int", "default": 8388608},
@@ -50,12 +47,6 @@ ACCOUNT_BACKUP = ArgumentSpec(
         "on_error": {"type": "str", "choices": ["continue", "stop"], "default": "continue"},
         "prune": {"type": "bool", "default": False},
         **_TRANSFER,
-    }
-)
-BACKUP_INFO = ArgumentSpec(
-    {
-        "path": {"type": "path", "required": True},
-        "verify": {"type": "str", "choices": ["none", "quick"], "default": "none"},
     }
 )
 
@@ -160,68 +151,3 @@ def _failure(results: t.Sequence[StreamResult]) -> BackupError | None:
         f"{len(bad)} of {len(results)} streams could not be backed up; the others are done. {text}{more}",
         error=words.pop() if len(words) == 1 else "backup_incomplete",
     )
-
-
-async def backup_info(context: Context) -> Outcome:
-    """The work of jetstream_backup_info."""
-    level = context.params["verify"]
-    path, places = _places(context.params["path"])
-    loop = asyncio.get_running_loop()
-    backups = [await loop.run_in_executor(None, inspect, place, level) for place in places]
-    listed = [describe(backup) for backup in backups]
-    return Outcome(False, {"path": path, "valid": all(b.valid for b in backups), "backups": listed})
-
-
-def _places(given: str) -> tuple[str, list[str]]:
-    """The directory without symbolic links, and those of the streams in it."""
-    path = os.path.realpath(normal_path(given))
-    if not os.path.isdir(path):
-        raise PathError(
-            f"path {path} is not a directory. Give the backup of a stream or of an account.", error="path_not_found"
-        )
-    return path, [path] if looks_like_backup(path) else sorted(_below(path))
-
-
-def _below(path: str) -> t.Iterator[str]:
-    """Directories of streams in the backup of an account, or in a repository of such sets."""
-    for entry in os.scandir(path):
-        if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
-            continue
-        if looks_like_backup(entry.path):
-            yield entry.path
-        elif any(os.scandir(entry.path)):
-            yield from _below(entry.path)
-        else:
-            yield entry.path
-
-
-def describe(backup: Backup) -> Json:
-    """A backup as jetstream_backup_info returns it."""
-    state, manifest = backup.state, backup.manifest
-    answer: Json = {
-        "path": backup.path,
-        "stream": backup.stream,
-        "format": backup.format,
-        "valid": backup.valid,
-        "level": backup.level,
-        "problems": problems_json(backup.problems),
-        "messages": int(state.get("messages") or 0),
-        "bytes": int(state.get("bytes") or 0),
-        "first_seq": int(state.get("first_seq") or 0),
-        "last_seq": int(state.get("last_seq") or 0),
-        "first_ts": state.get("first_ts", ""),
-        "last_ts": state.get("last_ts", ""),
-        "consumers": [consumer.name for consumer in backup.consumers],
-        "archive_size": backup.size,
-        "config": backup.config,
-        "manifest": manifest is not None,
-    }
-    if manifest is not None:
-        answer.update({key: manifest_json(manifest)[key] for key in ("started", "finished", "verified")})
-        answer.update(account=manifest.account, server=manifest.server, stream_created=manifest.created)
-    elif backup.report is not None:
-        answer["consumers"] = [consumer.name for consumer in backup.report.consumers]
-    return answer
-
-
-__all__ = ["MEANINGS", "account_backup", "backup_info", "stream_backup"]

@@ -16,8 +16,8 @@ from .._backup.directory import normal_path
 from .._backup.errors import PathError, RestoreError
 from .._backup.inspect import Backup, inspect, looks_like_backup
 from .._backup.plan import RestoreOptions, look_at_target
-from .._backup.restore import restore_stream
 from .._backup.results import RestoreResult, restore_json
+from .._backup.selective import restore_selected
 from .._backup.sender import Upload
 from .._backup.session import Session
 from .._nats.api import JetStream, check_stream_name
@@ -26,6 +26,7 @@ from .._nats.model import Json
 from .argspec import ArgumentSpec
 from .backup import named, positive
 from .module import Context, Outcome
+from .selection import selection
 
 _RESTORE: dict[str, t.Any] = {
     "path": {"type": "path", "required": True},
@@ -38,7 +39,13 @@ _RESTORE: dict[str, t.Any] = {
     },
     "storage": {"type": "str", "choices": ["file", "memory"]},
     "drop_unsupported": {"type": "bool", "default": False},
-    "verify": {"type": "str", "choices": ["quick"], "default": "quick"},
+    "verify": {"type": "str", "choices": ["quick", "full"], "default": "quick"},
+    "until": {"type": "str"},
+    "since": {"type": "str"},
+    "subjects": {"type": "list", "elements": "str", "default": []},
+    "exclude_subjects": {"type": "list", "elements": "str", "default": []},
+    "consumers_ahead": {"type": "str", "choices": ["move", "leave_out"], "default": "move"},
+    "temp_path": {"type": "path"},
     "in_flight": {"type": "int", "default": 64},
     "chunk_size": {"type": "int", "default": 131072},
     "stall_timeout": {"type": "float", "default": 30.0},
@@ -88,6 +95,9 @@ def restore_options(params: t.Mapping[str, t.Any]) -> RestoreOptions:
         placement=placement,
         storage=params["storage"],
         verify=params["verify"],
+        selection=selection(params),
+        consumers_ahead=params["consumers_ahead"],
+        temp_path=params["temp_path"] or "",
         drop_unsupported=params["drop_unsupported"],
         settle_timeout=params["settle_timeout"],
         upload=Upload(
@@ -141,7 +151,7 @@ async def stream_restore(context: Context) -> Outcome:
 
 
 async def _restore(js: JetStream, backup: Backup, options: RestoreOptions, check: bool) -> RestoreResult:
-    return await restore_stream(js, backup, options, await look_at_target(js), asyncio.Lock(), check=check)
+    return await restore_selected(js, backup, options, await look_at_target(js), asyncio.Lock(), check=check)
 
 
 def _open(path: str, options: RestoreOptions) -> Backup:
@@ -164,6 +174,9 @@ async def account_restore(context: Context) -> Outcome:
     parallel = params["parallel"]
     if parallel != "auto" and not (parallel.isdecimal() and int(parallel) > 0):
         raise OptionsError(f"parallel must be auto or a number more than 0, not {parallel!r}.")
+    for name in ("until", "since"):
+        if (params[name] or "").isdigit():
+            raise OptionsError(f"{name}: a sequence is of one stream; give a time to restore an account.")
     options = AccountRestoreOptions(
         streams=named(params),
         exclude=tuple(params["exclude"]),

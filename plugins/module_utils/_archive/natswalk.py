@@ -42,6 +42,7 @@ class EntryOrder:
     """Checks each entry against those before it, as a 2.15 server does on restore.
 
     state: content of state.json once seen. consumers: those seen. messages: how many were seen. last: the last message.
+    end: where the end marker is, once seen.
     """
 
     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class EntryOrder:
         self.messages = 0
         self.first: Entry | None = None
         self.last: Entry | None = None
+        self.end: int | None = None
         self._names: set[str] = set()
 
     @property
@@ -76,7 +78,7 @@ class EntryOrder:
         elif self.consumers_left:
             self._accept_consumer(entry)
         elif entry.is_end:
-            return
+            self.end = entry.offset
         elif not entry.sequence:
             raise ArchiveError("v2_order", f"{_named(entry)} is where a message should be", entry.place)
         else:
@@ -103,7 +105,8 @@ def _named(entry: Entry) -> str:
     return "the end marker" if entry.is_end else f"the entry {subject_text(entry.name)[:200]!r}"
 
 
-def _json_object(data: bytes) -> dict[str, Any]:
+def json_object(data: bytes) -> dict[str, Any]:
+    """An object in JSON. Raises ValueError for anything else."""
     value = json.loads(data)
     if not isinstance(value, dict):
         raise ValueError("not an object")
@@ -117,7 +120,7 @@ def is_count(value: Any) -> bool:
 
 def _state(entry: Entry) -> dict[str, Any]:
     try:
-        state = _json_object(entry.payload or b"")
+        state = json_object(entry.payload or b"")
         for key in _COUNTS:
             if not is_count(state.setdefault(key, 0)):
                 raise ValueError(f"{key} is {state[key]!r}")
@@ -139,7 +142,7 @@ def _consumer(entry: Entry) -> ArchivedConsumer:
         # The long lists are last, so what was collected can be closed before them.
         data, whole = data.rpartition(b',"pending":')[0] + b"}}", False
     try:
-        value = _json_object(data)
+        value = json_object(data)
         config, state = value["config"], value["state"]
         if not isinstance(config, dict):
             raise ValueError("no config")

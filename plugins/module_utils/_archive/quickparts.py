@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import replace
-from typing import Any
+from typing import Any, Callable
 
 from .errors import ArchiveError
-from .natsarc import MAGIC, Entry, EntryParser, read_numbers
+from .natsarc import MAGIC, MAX_CONTENT, Entry, EntryParser, read_numbers
 from .natswalk import EntryOrder, subject_text
 from .report import WARNING, ArchiveReport, Problem
 from .s2 import Frame, decode_frame
 from .tarball import TarWalker
 from .v1walk import MemberOrder
+
+Decode = Callable[[Frame], bytes]
 
 _END_MARKER = bytes(5)
 _END = "end of the archive"
@@ -41,16 +43,22 @@ def described(entry: Entry | None) -> dict[str, Any] | None:
 class QuickTar:
     """A V1 archive: every member's header, and the few members that say what is in it."""
 
-    def __init__(self) -> None:
-        self._order = MemberOrder()
+    def __init__(self, whole: bool = False, decode: Decode = decode_frame) -> None:
+        self._decode = decode
+        self._order = MemberOrder(whole)
         self._walker = TarWalker(self._order.wants)
+
+    @property
+    def order(self) -> MemberOrder:
+        """The members seen."""
+        return self._order
 
     @property
     def problems(self) -> list[Problem]:
         return self._order.problems
 
     def frame(self, frame: Frame) -> None:
-        for member in self._walker.feed(frame.raw_length, lambda: decode_frame(frame)):
+        for member in self._walker.feed(frame.raw_length, lambda: self._decode(frame)):
             self._order.accept(member)
 
     def finish(self) -> None:
@@ -74,15 +82,22 @@ class QuickTar:
 class QuickV2:
     """A V2 archive: every entry up to the first message and the rest of its block, then the last entry."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: bool = False, decode: Decode = decode_frame) -> None:
+        self._decode = decode
         self.problems: list[Problem] = []
-        self._parser = EntryParser(headers=False, payloads=False, keep=_KEEP_OF_CONSUMER)
+        keep = MAX_CONTENT if whole else _KEEP_OF_CONSUMER
+        self._parser = EntryParser(headers=False, payloads=False, keep=keep)
         self._order = EntryOrder()
         self._walking = True
         self._tail: deque[Frame] = deque()
         self._tail_size = 0
         self._frames = 0
         self._last: Entry | None = None
+
+    @property
+    def order(self) -> EntryOrder:
+        """The entries seen."""
+        return self._order
 
     def frame(self, frame: Frame) -> None:
         self._frames += 1
@@ -91,8 +106,8 @@ class QuickV2:
         while len(self._tail) > 1 and (self._tail_size > _TAIL_SIZE or len(self._tail) > _TAIL_FRAMES):
             self._tail_size -= self._tail.popleft().raw_length
         if self._walking:
-            self._walk(decode_frame(frame))
-        elif frame.starts_stream and decode_frame(frame).startswith(MAGIC):
+            self._walk(self._decode(frame))
+        elif frame.starts_stream and self._decode(frame).startswith(MAGIC):
             raise ArchiveError("trailing_data", "a second archive begins within the file", frame.place)
 
     def finish(self) -> None:
@@ -131,7 +146,7 @@ class QuickV2:
     def _search_end(self) -> None:
         data = b""
         for index in range(len(self._tail) - 1, -1, -1):
-            data = decode_frame(self._tail[index]) + data
+            data = self._decode(self._tail[index]) + data
             if len(data) < len(_END_MARKER):
                 continue
             if not data.endswith(_END_MARKER):

@@ -85,17 +85,18 @@ class FrameParser:
     """Takes an S2 stream in pieces of any size and gives its data frames.
 
     It holds one frame at most, less than 4.1 MiB, as views of what was fed: do not change that afterwards.
+    offset: more than 0 to begin within a stream, at the bound of a chunk there.
     """
 
-    def __init__(self) -> None:
-        self.offset = 0
+    def __init__(self, offset: int = 0) -> None:
+        self.offset = offset
         self._head = bytearray()
         self._pieces: list[memoryview] = []
         self._wanted = 0
         self._kind = -1
         self._start = 0
         self._skipping = 0
-        self._identified = False
+        self._identified = offset > 0
         self._new_stream = False
 
     def feed(self, data: Buffer) -> list[Frame]:

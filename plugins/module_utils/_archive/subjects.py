@@ -16,3 +16,16 @@ def overlaps(one: str, other: str) -> bool:
         if mine != theirs and "*" not in (mine, theirs):
             return False
     return len(left) == len(right)
+
+
+def matches(subject: str, pattern: str) -> bool:
+    """Does pattern, which may have wildcards, take in the subject? A subject has none: * in it is a plain word."""
+    if pattern == ">":
+        return True
+    tokens, wanted = subject.split("."), pattern.split(".")
+    if wanted[-1] == ">":
+        wanted.pop()
+        if len(tokens) <= len(wanted):
+            return False
+        tokens = tokens[: len(wanted)]
+    return len(tokens) == len(wanted) and all(two in ("*", one) for one, two in zip(tokens, wanted))

@@ -19,23 +19,30 @@ _HEADER, _PAX, _CONTENT, _END, _PADDING = range(5)
 
 
 class Member(NamedTuple):
-    """A file in the tar. head: as many of its first bytes as were wanted. mtime_ns: nanoseconds since 1970."""
+    """A file in the tar. head: as many of its first bytes as were wanted. mtime_ns: nanoseconds since 1970.
+
+    offset: of its first byte in the tar.
+    """
 
     name: str
     size: int
     mtime_ns: int
     head: bytes
+    offset: int = 0
 
 
 class TarWalker:
     """Takes the decoded blocks of a tar in order, and gives its members once their wanted head is in.
 
     wants: asked (name, size) for each member, how many bytes of its content are wanted. It may raise ArchiveError.
+    sink: given (name, piece) for the content beyond that, in order; without one, blocks with nothing else are skipped.
     """
 
-    def __init__(self, wants: Callable[[str, int], int]) -> None:
+    def __init__(self, wants: Callable[[str, int], int], sink: Callable[[str, memoryview], None] | None = None) -> None:
         self.offset = 0
         self._wants = wants
+        self._sink = sink
+        self._content = 0
         self._phase = _HEADER
         self._got = bytearray()
         self._need = _BLOCK
@@ -50,15 +57,13 @@ class TarWalker:
         Raises ArchiveError: not_an_archive (the very first header is none), tar_header_invalid, tar_member_unsafe,
         trailing_data, and what wants or decode raise.
         """
-        if self._skip >= raw_length:
+        if self._skip >= raw_length and (self._sink is None or not self._content):
             self._skip -= raw_length
             self.offset += raw_length
             return []
         data = decode()
         members: list[Member] = []
-        pos, end = self._skip, len(data)
-        self.offset += pos
-        self._skip = 0
+        pos, end = self._pass_over(data, 0), len(data)
         while pos < end:
             if self._phase == _PADDING:
                 if data.count(0, pos) != end - pos:
@@ -71,11 +76,19 @@ class TarWalker:
             self.offset += taken
             if len(self._got) == self._need:
                 self._step(members)
-                moved = min(self._skip, end - pos)
-                pos += moved
-                self.offset += moved
-                self._skip -= moved
+                pos = self._pass_over(data, pos)
         return members
+
+    def _pass_over(self, data: bytes, pos: int) -> int:
+        """The position after what is left of a member's content and padding in data; the content goes to the sink."""
+        moved = min(self._skip, len(data) - pos)
+        taken = min(self._content, moved)
+        if taken and self._sink is not None:
+            self._sink(self._member.name, memoryview(data)[pos : pos + taken])
+        self._content -= taken
+        self._skip -= moved
+        self.offset += moved
+        return pos + moved
 
     def finish(self) -> None:
         """Raise ArchiveError tar_end_missing where the tar's two closing blocks have not been seen."""
@@ -109,6 +122,7 @@ class TarWalker:
     def _emit(self, head: bytes, members: list[Member]) -> None:
         members.append(self._member._replace(head=head))
         size = self._member.size
+        self._content = size - len(head)
         self._skip = size + -size % _BLOCK - len(head)
         self._expect(_HEADER, _BLOCK)
 
@@ -135,7 +149,7 @@ class TarWalker:
             raise ArchiveError("tar_header_invalid", message, self._place) from None
         if kind not in _REGULAR:
             raise ArchiveError("tar_member_unsafe", f"{name[:200]!r} is not a plain file", f"member {name[:200]}")
-        self._member = Member(name, size, mtime_ns, b"")
+        self._member = Member(name, size, mtime_ns, b"", self.offset)
         wanted = min(size, self._wants(name, size))
         if wanted:
             self._expect(_CONTENT, wanted)

@@ -130,3 +130,43 @@ def decode_first_record(data: bytes) -> dict[str, Any] | None:
         return None
     subject = data[RECORD_HEAD : RECORD_HEAD + subject_size].decode("utf-8", "surrogateescape")
     return {"sequence": sequence, "subject": subject, "time_ns": time_ns}
+
+
+def decode_consumer_positions(data: bytes) -> dict[str, Any]:
+    """A consumer's whole state from o.dat, as V2 archives have it: delivered, ack_floor, pending, redelivered.
+
+    Raises ValueError as decode_consumer_state does.
+    """
+    summary = decode_consumer_state(data)
+    nothing = {"consumer_seq": 0, "stream_seq": 0}
+    if summary is None:
+        return {"delivered": nothing, "ack_floor": dict(nothing)}
+    state: dict[str, Any] = {key: summary[key] for key in ("delivered", "ack_floor")}
+    version, pos = data[1], 2
+    for _number in range(4):
+        pos = read_uvarint(data, pos)[1]
+    floor = summary["ack_floor"]
+    count, pos = read_uvarint(data, pos)
+    pending = {}
+    if count:
+        base, pos = read_varint(data, pos)
+    for _message in range(count):
+        stream, pos = read_uvarint(data, pos)
+        consumer = 0
+        if version == 2:
+            consumer, pos = read_uvarint(data, pos)
+        ago, pos = read_varint(data, pos)
+        seconds = base - ago if version == 2 else base + ago
+        number = consumer + floor["consumer_seq"] if version == 2 else 0
+        pending[str(stream + floor["stream_seq"])] = {"Sequence": number, "Timestamp": seconds * 1_000_000_000}
+    count, pos = read_uvarint(data, pos)
+    redelivered = {}
+    for _message in range(count):
+        stream, pos = read_uvarint(data, pos)
+        times, pos = read_uvarint(data, pos)
+        redelivered[str(stream + floor["stream_seq"])] = times
+    if pending:
+        state["pending"] = pending
+    if redelivered:
+        state["redelivered"] = redelivered
+    return state

@@ -15,6 +15,7 @@ from .v1state import INDEX_HEAD, decode_consumer_state, decode_first_record, dec
 
 _MOST_META = 8 * 1024 * 1024
 _MOST_STATE = 1024 * 1024
+_MOST_WHOLE = 64 * 1024 * 1024
 _MOST_ERROR = 500
 # A record's fixed part and a subject as long as any in use.
 _RECORD = 4096
@@ -26,9 +27,16 @@ _META, _SUM, _MESSAGES, _INDEX, _CONSUMERS = range(5)
 
 
 class MemberOrder:
-    """Takes the members of a V1 archive in order, decodes what is wanted of them and notes what is wrong."""
+    """Takes the members of a V1 archive in order, decodes what is wanted of them and notes what is wrong.
 
-    def __init__(self) -> None:
+    whole: want all of the index and of each consumer; then unread lists what is left: (name, number or None for what is
+    no message block, offset in the tar, bytes).
+    """
+
+    def __init__(self, whole: bool = False) -> None:
+        self.unread: list[tuple[str, int | None, int, int]] = []
+        self.index = b""
+        self._whole = whole
         self.problems: list[Problem] = []
         self.config: dict[str, Any] | None = None
         self.created: str | None = None
@@ -46,11 +54,11 @@ class MemberOrder:
         if name == "errors.txt":
             return _MOST_ERROR
         if name == "msgs/index.db":
-            return INDEX_HEAD
+            return min(size, _MOST_WHOLE) if self._whole else INDEX_HEAD
         if name.endswith("meta.inf"):
             return min(size, _MOST_META)
         if name.endswith("/o.dat"):
-            return min(size, _MOST_STATE)
+            return min(size, _MOST_WHOLE if self._whole else _MOST_STATE)
         return _RECORD if name.endswith(".blk") and not self._block else 0
 
     def accept(self, member: Member) -> None:
@@ -59,6 +67,10 @@ class MemberOrder:
         if self.mtime_ns is None:
             self.mtime_ns = member.mtime_ns
         block, consumer = _BLOCK_NAME.fullmatch(name), _CONSUMER_NAME.fullmatch(name)
+        if self._whole and block:
+            self.unread.append((name, int(block[1]), member.offset, member.size))
+        elif self._whole and member.size > len(member.head):
+            self.unread.append((name, None, member.offset + len(member.head), member.size - len(member.head)))
         if _unsafe(name):
             self._problem("tar_member_unsafe", name, "the member's name leads out of the stream's directory")
         elif name == "errors.txt":
@@ -148,6 +160,7 @@ class MemberOrder:
     def _index(self, member: Member) -> None:
         try:
             self.state = decode_index(member.head)
+            self.index = member.head
         except ValueError as error:
             self._problem("state_unreadable", member.name, f"the stream's state cannot be read: {error}", WARNING)
 

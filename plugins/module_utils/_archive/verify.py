@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from array import array
 from dataclasses import replace
 from typing import Callable
 
@@ -26,15 +27,23 @@ from .s2 import STORED, Frame, FrameParser, check_stored, decode_frame
 __all__ = ["QuickCheck", "check_directory_consistency", "quick_file", "settle_end"]
 
 _READ = 1024 * 1024
+_BOUND = 1024 * 1024
 _MOST_PROBLEMS = 20
 _STOPPED = "the check was stopped"
 
 
 class QuickCheck:
-    """Feed it an archive's bytes in order, then finish it. Not thread-safe; use it from one thread at a time."""
+    """Feed it an archive's bytes in order, then finish it. Not thread-safe; use it from one thread at a time.
 
-    def __init__(self) -> None:
+    whole: keep what a full check goes on from: bounds, the file's and the decoded offsets of a chunk about every MiB;
+    parts, what is known of the format, with all of the index and of each consumer.
+    """
+
+    def __init__(self, whole: bool = False, decode: Callable[[Frame], bytes] = decode_frame) -> None:
         self.size = 0
+        self.bounds = (array("Q", (0,)), array("Q", (0,)))
+        self._whole = whole
+        self._decode = decode
         self._digest = hashlib.sha256()
         self._frames = FrameParser()
         self._raw_size = 0
@@ -57,6 +66,10 @@ class QuickCheck:
             return
         try:
             for frame in self._frames.feed(data):
+                files, decoded = self.bounds
+                if self._whole and max(frame.offset - files[-1], self._raw_size - decoded[-1]) >= _BOUND:
+                    files.append(frame.offset)
+                    decoded.append(self._raw_size)
                 self._raw_size += frame.raw_length
                 self._frame(frame)
         except ArchiveError as error:
@@ -80,6 +93,11 @@ class QuickCheck:
             self._report = replace(report, problems=tuple(self._problems[:_MOST_PROBLEMS]))
         return self._report
 
+    @property
+    def parts(self) -> QuickTar | QuickV2 | None:
+        """What is known of the archive, once its format is."""
+        return self._part
+
     def _frame(self, frame: Frame) -> None:
         if frame.kind == STORED:
             check_stored(frame)
@@ -88,10 +106,10 @@ class QuickCheck:
             return
         # Blocks can be shorter than the magic word that tells the formats apart.
         self._waiting.append(frame)
-        head = b"".join(decode_frame(waiting) for waiting in self._waiting)
+        head = b"".join(self._decode(waiting) for waiting in self._waiting)
         if len(head) < len(MAGIC) and MAGIC.startswith(head):
             return
-        self._part = QuickV2() if head.startswith(MAGIC) else QuickTar()
+        self._part = (QuickV2 if head.startswith(MAGIC) else QuickTar)(self._whole, self._decode)
         waiting, self._waiting = self._waiting, []
         for first in waiting:
             self._part.frame(first)

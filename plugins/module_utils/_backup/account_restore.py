@@ -16,9 +16,9 @@ from .._nats.errors import NatsError, OptionsError
 from .errors import InvalidBackupError, PathError
 from .inspect import Backup, inspect, looks_like_backup
 from .plan import RestoreOptions, Target, look_at_target
-from .restore import restore_stream
 from .results import RestoreResult
 from .selection import selected
+from .selective import restore_selected
 from .session import Session
 from .setfile import SetFile, load
 from .sources import origins, sourced
@@ -181,7 +181,7 @@ class AccountRestore:
                 # Not in a slot: while one stream is sent, the next are verified and the last settle.
                 backup = await self._inspect(member)
                 return await self._session.run(
-                    lambda js: restore_stream(js, backup, self._options.stream, target, slots, check=self._check)
+                    lambda js: restore_selected(js, backup, self._options.stream, target, slots, check=self._check)
                 )
             except (NatsError, ArchiveError, OSError) as exc:
                 self._stop = self._options.on_error == "stop"

@@ -11,14 +11,16 @@ import json
 import os
 import typing as t
 
+from .._archive.full import full_file
 from .._archive.report import ERROR, PROBLEMS, WARNING, ArchiveReport, Problem
 from .._archive.times import ZERO, parse_ns
 from .._archive.verify import check_directory_consistency, quick_file
 from .._nats.model import Json
+from .against import against_manifest, consistency
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
 from .disk import read_file
 from .errors import InvalidBackupError
-from .manifest import ConsumerRecord, Manifest, digest_of, load_manifest, sequences
+from .manifest import ConsumerRecord, Manifest, load_manifest, sequences
 from .shape import wrong_in_config, wrong_in_state
 
 #: What is wrong with a directory, and what it means for a restore; the archive's own are in _archive/report.py.
@@ -30,6 +32,7 @@ MEANINGS = {
     "manifest_invalid": "The manifest is damaged, so that the other files cannot be trusted.",
     "manifest_unknown": "A newer version of the collection wrote the manifest: use that version.",
     "digest_differs": "The file is not the one that was backed up: it was damaged or exchanged.",
+    "damage_known": "An earlier full check found damage, and the files are still the same: do not rely on this backup.",
     "unreadable": "The file cannot be read.",
     "empty_directory": "The nats command line leaves such directories for streams in memory; there is nothing in it.",
 }
@@ -40,7 +43,7 @@ class Backup:
     """A backup of one stream as found on disk.
 
     C(level) is that of the check just done. C(config) and C(state) are those of backup.json, empty if that is
-    unreadable; C(report) is C(None) where the data was not read.
+    unreadable; C(report) is C(None) where the data was not read. C(derived): C(data) was made from the backup just now.
     """
 
     path: str
@@ -53,6 +56,7 @@ class Backup:
     size: int = 0
     report: ArchiveReport | None = None
     problems: tuple[Problem, ...] = ()
+    derived: bool = False
 
     @property
     def valid(self) -> bool:
@@ -172,8 +176,8 @@ def _find_data(path: str) -> tuple[str, list[Problem]]:
 def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None = None) -> Backup:
     """Read the backup in a directory; damage is in C(problems), never raised.
 
-    C(level): C(none) looks at names and sizes only, C(quick) reads every byte once. C(stop) is asked now and then
-    and ends the check with an exception when it says so.
+    C(level): C(none) looks at names and sizes only, C(quick) reads every byte once, C(full) decodes and counts all as
+    well. C(stop) is asked now and then and ends the check with an exception when it says so.
     """
     content, problems = _read_backup_json(path)
     manifest: Manifest | None = None
@@ -187,13 +191,15 @@ def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None =
     size = os.path.getsize(data) if data else 0
     if data and level != "none":
         try:
-            report = quick_file(data, stop)
+            report = full_file(data, stop) if level == "full" else quick_file(data, stop)
         except OSError as exc:
             problems.append(Problem("unreadable", os.path.basename(data), exc.strerror or str(exc)))
         else:
             problems += report.problems
     if manifest is not None:
-        problems += _against_manifest(path, manifest, data, size, report)
+        problems += against_manifest(path, manifest, data, size, report)
+        if level == "full" and report is not None and content:
+            problems += consistency(manifest, report, content)
     elif report is not None and content:
         problems += check_directory_consistency(report, content)
     config = content.get("config") or {}
@@ -209,25 +215,6 @@ def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None =
         report=report,
         problems=tuple(problems),
     )
-
-
-def _against_manifest(
-    path: str, manifest: Manifest, data: str, size: int, report: ArchiveReport | None
-) -> t.Iterator[Problem]:
-    for expected in manifest.files:
-        place = os.path.join(path, expected.name)
-        if not os.path.isfile(place):
-            if expected.name == BACKUP_JSON or data:  # otherwise its absence is already told
-                yield Problem("digest_differs", expected.name, "the manifest names it, and it is not there")
-            continue
-        actual_size = size if place == data else os.path.getsize(place)
-        if actual_size != expected.size:
-            text = f"it has {actual_size} bytes, and had {expected.size} when it was backed up"
-            yield Problem("digest_differs", expected.name, text)
-            continue
-        sha256 = (report.sha256 if report else expected.sha256) if place == data else digest_of(place).sha256
-        if sha256 != expected.sha256:
-            yield Problem("digest_differs", expected.name, "its SHA-256 is not that of the manifest")
 
 
 def warnings_of(backup: Backup) -> list[str]:

@@ -23,7 +23,7 @@ def open_data(backup: Backup) -> t.Iterator[int]:
     except OSError as exc:
         raise _exchanged(backup) from exc
     try:
-        manifest = load_manifest(backup.path) if backup.manifest else None
+        manifest = load_manifest(backup.path) if backup.manifest and not backup.derived else backup.manifest
         if os.fstat(descriptor).st_size != backup.size or manifest != backup.manifest:
             raise _exchanged(backup)
         yield descriptor

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from .._archive.rewrite import Selection
 from .._archive.times import ZERO, parse_ns
 from .._nats.api import JetStream, check_stream_name
 from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
@@ -33,6 +34,9 @@ class RestoreOptions:
     placement: Json | None = None
     storage: str | None = None
     verify: str = "quick"
+    selection: Selection = dataclasses.field(default_factory=Selection)
+    consumers_ahead: str = "move"
+    temp_path: str = ""
     drop_unsupported: bool = False
     settle_timeout: float = 60.0
     upload: Upload = dataclasses.field(default_factory=Upload)

@@ -78,7 +78,8 @@ def check_format(backup: Backup, config: Json, js: JetStream) -> None:
     if config["name"] != backup.stream:
         raise RestoreError(
             f"The backup {backup.path} is a V1 archive of the stream {backup.stream}: servers restore such an"
-            f" archive only under that name, not as {config['name']}. Restore it as {backup.stream}.",
+            f" archive only under that name, not as {config['name']} (2.15 and newer can). Restore it as"
+            f" {backup.stream}.",
             error="rename_unsupported",
         )
     if config.get("storage") == "memory":
@@ -166,7 +167,11 @@ async def check_message_size(backup: Backup, js: JetStream) -> None:
     if backup.format != "V2" or min(bounds) <= limit:
         return
 
+    content = (backup.report.content if backup.report else None) or {}
+
     def largest() -> tuple[int, int]:
+        if content:
+            return content["largest"], content["largest_seq"]
         return max(
             ((m.payload_size + len(m.header), m.sequence) for m in walk(backup.data, payloads=False)), default=(0, 0)
         )

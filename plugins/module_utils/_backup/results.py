@@ -51,6 +51,7 @@ class RestoreResult:
     consumers: int = 0
     consumers_created: tuple[str, ...] = ()
     would_lose: Json | None = None
+    selected: Json | None = None
     before: Json = dataclasses.field(default_factory=dict)
     after: Json = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -125,6 +126,8 @@ def restore_json(result: RestoreResult) -> Json:
         answer["reason"] = result.reason
     if result.would_lose is not None:
         answer["lost"] = result.would_lose
+    if result.selected is not None:
+        answer["selected"] = result.selected
     if result.warnings:
         answer["warnings"] = list(result.warnings)
     differences = getattr(result.failure, "values", {}).get("differences")

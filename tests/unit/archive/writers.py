@@ -166,13 +166,13 @@ def v1_members(name="ORDERS", consumers=("c1",), blocks=1):
     return members
 
 
-def v1_raw(members, kind=tarfile.REGTYPE):
+def v1_raw(members, kind=tarfile.REGTYPE, mtime=TIME / 1e9):
     """The decoded bytes of a V1 archive with these members, closed by two zero blocks as Go's writer does."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name, content in members:
             info = tarfile.TarInfo(name)
-            info.size, info.mtime, info.type = len(content), TIME / 1e9, kind
+            info.size, info.mtime, info.type = len(content), mtime, kind
             tar.addfile(info, io.BytesIO(content))
         size = tar.offset
     return file.getvalue()[:size] + bytes(1024)

@@ -1,0 +1,119 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module that looks into backups: from parameters to the checks, and from what they found to what it returns."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import threading
+import typing as t
+
+from .._backup.checked import checked_json
+from .._backup.checking import Share, look
+from .._backup.directory import normal_path
+from .._backup.errors import PathError
+from .._backup.inspect import Backup, looks_like_backup, problems_json
+from .._backup.results import manifest_json
+from .._nats.errors import OptionsError
+from .._nats.model import Json
+from .argspec import ArgumentSpec
+from .module import Context, Outcome
+
+BACKUP_INFO = ArgumentSpec(
+    {
+        "path": {"type": "path", "required": True},
+        "verify": {"type": "str", "choices": ["none", "quick", "full"], "default": "none"},
+        "max_duration": {"type": "float"},
+        "fraction": {"type": "float"},
+    }
+)
+
+
+async def backup_info(context: Context) -> Outcome:
+    """The work of jetstream_backup_info."""
+    level, share = context.params["verify"], check_share(context.params)
+    path, places = _places(context.params["path"])
+    stop = threading.Event()
+    loop = asyncio.get_running_loop()
+    try:
+        looked = await loop.run_in_executor(
+            None, lambda: look(places, level, share, write=not context.check_mode, stop=stop.is_set)
+        )
+    finally:
+        stop.set()
+    listed = [{**describe(one.backup), "last_full_check": checked_json(one.checked)} for one in looked]
+    values: Json = {"path": path, "valid": all(one.backup.valid for one in looked), "backups": listed}
+    if level == "full":
+        values["checked"] = sum(one.backup.level == level for one in looked)
+    return Outcome(False, values, warnings=tuple(one.warning for one in looked if one.warning))
+
+
+def check_share(params: t.Mapping[str, t.Any]) -> Share:
+    """How much to check. Raises OptionsError for a share of a check that is none, or of more than all."""
+    share = Share(params["max_duration"], params["fraction"])
+    if not share.everything and params["verify"] != "full":
+        raise OptionsError("max_duration and fraction need verify set to full: only full checks are spread over runs.")
+    if share.max_duration is not None and not 0 < share.max_duration < math.inf:
+        raise OptionsError(f"max_duration must be more than 0, not {share.max_duration}.")
+    if share.fraction is not None and not 0 < share.fraction <= 1:
+        raise OptionsError(f"fraction must be more than 0 and at most 1, not {share.fraction}.")
+    return share
+
+
+def _places(given: str) -> tuple[str, list[str]]:
+    """The directory without symbolic links, and those of the streams in it."""
+    path = os.path.realpath(normal_path(given))
+    if not os.path.isdir(path):
+        raise PathError(
+            f"path {path} is not a directory. Give the backup of a stream or of an account.", error="path_not_found"
+        )
+    return path, [path] if looks_like_backup(path) else sorted(_below(path))
+
+
+def _below(path: str) -> t.Iterator[str]:
+    """Directories of streams in the backup of an account, or in a repository of such sets."""
+    for entry in os.scandir(path):
+        if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
+            continue
+        if looks_like_backup(entry.path):
+            yield entry.path
+        elif any(os.scandir(entry.path)):
+            yield from _below(entry.path)
+        else:
+            yield entry.path
+
+
+def describe(backup: Backup) -> Json:
+    """A backup as jetstream_backup_info returns it."""
+    state, manifest = backup.state, backup.manifest
+    answer: Json = {
+        "path": backup.path,
+        "stream": backup.stream,
+        "format": backup.format,
+        "valid": backup.valid,
+        "level": backup.level,
+        "problems": problems_json(backup.problems),
+        "messages": int(state.get("messages") or 0),
+        "bytes": int(state.get("bytes") or 0),
+        "first_seq": int(state.get("first_seq") or 0),
+        "last_seq": int(state.get("last_seq") or 0),
+        "first_ts": state.get("first_ts", ""),
+        "last_ts": state.get("last_ts", ""),
+        "consumers": [consumer.name for consumer in backup.consumers],
+        "archive_size": backup.size,
+        "config": backup.config,
+        "manifest": manifest is not None,
+    }
+    if manifest is not None:
+        answer.update({key: manifest_json(manifest)[key] for key in ("started", "finished", "verified")})
+        answer.update(account=manifest.account, server=manifest.server, stream_created=manifest.created)
+    elif backup.report is not None:
+        answer["consumers"] = [consumer.name for consumer in backup.report.consumers]
+    if backup.report is not None and backup.level == "full":
+        answer["engine"] = backup.report.engine
+        answer["content"] = backup.report.content
+    return answer

@@ -1,0 +1,181 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The full check: every block decoded and its checksum compared, every record parsed, every message counted.
+
+A quick check comes first and says where the messages are; segments of these are then decoded on all processors. What is
+found in each is put together here, in order, so that the result is that of one pass from the first byte to the last.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any, Callable, Union
+
+from . import chain, fullcheck
+from .engine import Engine, choose
+from .errors import ArchiveError
+from .quickparts import QuickTar, QuickV2
+from .report import ERROR, ArchiveReport, Problem
+from .segment import ranges, run_task
+from .v1index import StreamIndex, decode_blocks
+from .verify import QuickCheck
+from .workers import WORTH_A_PROCESS, processors, shared_pool
+
+Path = Union[str, "os.PathLike[str]"]
+Stop = Union[Callable[[], bool], None]
+
+_READ = 1024 * 1024
+_SEGMENT = 4 * 1024 * 1024
+_MOST_PROBLEMS = 20
+
+
+def full_file(path: Path, stop: Stop = None, engine: Engine | None = None, parallel: bool = True) -> ArchiveReport:
+    """Check a file in full. stop is asked now and then; True ends the check with ArchiveError "stopped".
+
+    engine: choose one by the file's size if None. Raises OSError where the file cannot be read. Damage is in the
+    report; what the quick check finds ends it.
+    """
+    engine = engine or choose(os.path.getsize(path))
+    check = QuickCheck(whole=True, decode=engine.decode)
+    with open(path, "rb") as file:
+        while data := file.read(_READ):
+            _asked(stop)
+            check.feed(data)
+    report = check.finish()
+    # The second look at an end that a quick check cannot prove is what follows now; so is the count.
+    settled = tuple(problem for problem in report.problems if problem.id not in ("v2_end_unproven", "v2_count_low"))
+    report = replace(report, problems=settled)
+    parts = check.parts
+    if not report.valid or parts is None:
+        return replace(report, engine=engine.name)
+    work = _Work(os.fspath(path), check, report.raw_size, engine, stop, parallel)
+    found = _v1(work, parts, report) if isinstance(parts, QuickTar) else _v2(work, parts, report)
+    problems = (*report.problems, *found.problems)[:_MOST_PROBLEMS]
+    name = engine.name if not work.spread or engine.threads else f"{engine.name}, {processors()} processes"
+    return replace(found, problems=problems, engine=name)
+
+
+def _asked(stop: Stop) -> None:
+    if stop is not None and stop():
+        raise ArchiveError("stopped", "the check was stopped")
+
+
+class _Work:
+    """The tasks of one check, done here or by the pool, their results in order."""
+
+    def __init__(self, path: str, check: QuickCheck, raw_size: int, engine: Engine, stop: Stop, parallel: bool) -> None:
+        self.path = path
+        self.raw_size = raw_size
+        self.engine = engine
+        self._stop = stop
+        files, decoded = check.bounds
+        self._bounds = [*zip(files, decoded), (check.size, raw_size)]
+        self._starts = [start for _file, start in self._bounds]
+        self.spread = parallel and raw_size >= WORTH_A_PROCESS and processors() > 1
+
+    def run(self, tasks: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """(task, result) of each in order; a few are under way at once."""
+        if not self.spread:
+            for task in tasks:
+                _asked(self._stop)
+                yield task, run_task(task, self.engine)
+            return
+        pool = shared_pool()
+        waiting: deque[tuple[dict[str, Any], Future[dict[str, Any]]]] = deque()
+        try:
+            for task in tasks:
+                waiting.append((task, pool.submit(task, self.engine)))
+                if len(waiting) > pool.size * 2:
+                    _asked(self._stop)
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                _asked(self._stop)
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            for _task, future in waiting:
+                future.cancel()
+
+    def again(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Do one task here and now."""
+        return run_task(task, self.engine)
+
+    def segments(self, begin: int) -> Iterator[dict[str, Any]]:
+        """Tasks for all from the chunk with the decoded byte begin on."""
+        first = max(0, bisect_right(self._starts, begin) - 1)
+        for (start, offset), (end, _stop) in ranges(self._bounds[first:], _SEGMENT):
+            yield {"path": self.path, "start": start, "end": end, "offset": offset}
+
+    def around(self, begin: int, end: int) -> dict[str, Any]:
+        """A task for the chunks that hold the decoded bytes from begin to end."""
+        first = max(0, bisect_right(self._starts, begin) - 1)
+        last = first + 1
+        while last < len(self._bounds) - 1 and self._starts[last] < end:
+            last += 1
+        start, offset = self._bounds[first]
+        return {"path": self.path, "start": start, "end": self._bounds[last][0], "offset": offset}
+
+
+def _v2(work: _Work, parts: QuickV2, report: ArchiveReport) -> ArchiveReport:
+    order = parts.order
+    first = order.first.offset if order.first else order.end
+    if first is None or order.state is None:
+        raise ArchiveError("v2_end_missing", "the archive has no messages and no end", "decoded byte 0")
+    links = chain.EntryChain(work.raw_size, first, max(order.state["first_seq"], 1), order.most)
+    tasks = (
+        {**task, "aligned": first if task["offset"] <= first else None, "least": links.least, "most": links.most}
+        for task in work.segments(first)
+    )
+    for task, result in work.run(tasks):
+        links.add(task, result, work.again)
+    links.finish()
+    found = replace(report, problems=tuple(links.problems))
+    return found if links.problems else fullcheck.v2(found, links.tally)
+
+
+def _v1(work: _Work, parts: QuickTar, report: ArchiveReport) -> ArchiveReport:
+    order = parts.order
+    try:
+        index: StreamIndex | None = decode_blocks(order.index)
+    except ValueError:
+        index = None
+    links = chain.BlockChain()
+    for _task, result in work.run(_block_tasks(work, order.unread, index)):
+        links.add(result)
+    found = replace(report, problems=tuple(links.problems))
+    return found if any(p.severity == ERROR for p in links.problems) else fullcheck.v1(found, links.tally, index)
+
+
+def _block_tasks(
+    work: _Work, unread: list[tuple[str, int | None, int, int]], index: StreamIndex | None
+) -> Iterator[dict[str, Any]]:
+    pieces: list[dict[str, Any]] = []
+    size = 0
+    for name, number, offset, length in unread:
+        known = index.task(number) if index is not None and number is not None else None
+        pieces.append({"name": name, "is_block": number is not None, "offset": offset, "size": length, "index": known})
+        size += length
+        if size >= _SEGMENT:
+            yield _block_task(work, pieces, index)
+            pieces, size = [], 0
+    if pieces:
+        yield _block_task(work, pieces, index)
+
+
+def _block_task(work: _Work, pieces: list[dict[str, Any]], index: StreamIndex | None) -> dict[str, Any]:
+    end = pieces[-1]["offset"] + pieces[-1]["size"]
+    first_seq = index.first_seq if index else 0
+    return {**work.around(pieces[0]["offset"], end), "pieces": pieces, "first_seq": first_seq, "least": 1}
+
+
+def as_problem(error: ArchiveError) -> Problem:
+    """A problem for an exception."""
+    return Problem(error.error, error.place, error.message)

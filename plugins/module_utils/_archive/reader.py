@@ -1,0 +1,199 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Any archive, whoever wrote it, through one interface: state, consumers, and every message in order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Callable, Union
+
+from .errors import ArchiveError
+from .natsarc import MAGIC
+from .natswalk import CONSUMER_PREFIX, Message, json_object, read_entries, subject_text, walk
+from .s2 import Frame, FrameParser, decode_frame
+from .tarball import TarWalker
+from .v1block import BlockParser, live
+from .v1index import StreamIndex, decode_blocks
+from .v1state import decode_consumer_positions, decode_index, decode_json
+
+Path = Union[str, "os.PathLike[str]"]
+Stop = Union[Callable[[], bool], None]
+
+_READ = 1024 * 1024
+_MOST_META = 64 * 1024 * 1024
+_BLOCK = "msgs/", ".blk"
+_INDEX = "msgs/index.db"
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A consumer with all that the archive knows.
+
+    config: as in the JetStream API. state: "delivered" and "ack_floor" with {"consumer_seq", "stream_seq"} each; where
+    there are any, "pending" {stream sequence: {"Sequence", "Timestamp"}} and "redelivered" {stream sequence: times}.
+    """
+
+    name: str
+    config: dict[str, Any]
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An opened archive; nothing is held but its head. Its messages can be read any number of times.
+
+    format: "V1" or "V2". state: with the names of the JetStream API, empty if the archive has none that can be read.
+    config: of the stream, V1 only. index: V1 only, None if it cannot be read; then tombstones are the deleted messages.
+    """
+
+    path: Path
+    format: str
+    state: dict[str, Any]
+    consumers: tuple[Consumer, ...]
+    config: dict[str, Any] | None = None
+    index: StreamIndex | None = None
+    tombstones: frozenset[int] = frozenset()
+
+    def messages(self, payloads: bool = True, stop: Stop = None) -> Iterator[Message]:
+        """Every message by rising sequence. stop is asked now and then; True ends the walk early.
+
+        payload is None where not asked for (V2 only; V1 has it in hand). Raises ArchiveError for damage, OSError.
+        """
+        if self.format == "V2":
+            return walk(self.path, payloads=payloads, stop=stop)
+        return _v1_messages(self, stop)
+
+
+def frames_of(path: Path, stop: Stop = None) -> Iterator[Frame]:
+    """The frames of an S2 file. Raises ArchiveError, where it is cut off too, but not if stop ended it."""
+    parser = FrameParser()
+    with open(path, "rb") as file:
+        while data := file.read(_READ):
+            if stop is not None and stop():
+                return
+            yield from parser.feed(data)
+    parser.finish()
+
+
+def open_archive(path: Path, stop: Stop = None) -> Archive:
+    """Read an archive's head. Raises ArchiveError for damage in what it reads, OSError."""
+    head = b""
+    for frame in frames_of(path, stop):
+        head += decode_frame(frame)
+        if len(head) >= len(MAGIC):
+            break
+    return _open_v2(path) if head.startswith(MAGIC) else _open_v1(path, stop)
+
+
+def _open_v2(path: Path) -> Archive:
+    consumers = []
+    state: dict[str, Any] = {}
+    for entry, order in read_entries(path, payloads=False):
+        state = order.state or state
+        if entry.sequence or entry.is_end:
+            break
+        if entry.name.startswith(CONSUMER_PREFIX):
+            content = json_object(entry.payload or b"")
+            name = subject_text(entry.name[len(CONSUMER_PREFIX) :])
+            consumers.append(Consumer(name, content["config"], content["state"]))
+    return Archive(path, "V2", state, tuple(consumers))
+
+
+def _open_v1(path: Path, stop: Stop) -> Archive:
+    found: dict[str, bytes] = {}
+
+    def wants(name: str, size: int) -> int:
+        known = name in ("meta.inf", _INDEX) or (name.startswith("obs/") and name.endswith(("/meta.inf", "/o.dat")))
+        return min(size, _MOST_META) if known else 0
+
+    walker = TarWalker(wants)
+    for frame in frames_of(path, stop):
+        for member in walker.feed(frame.raw_length, lambda frame=frame: decode_frame(frame)):  # type: ignore[misc]
+            if wants(member.name, member.size):
+                found[member.name] = member.head
+    walker.finish()
+    index: StreamIndex | None = None
+    state: dict[str, Any] = {}
+    try:
+        index, state = decode_blocks(found.get(_INDEX, b"")), decode_index(found[_INDEX])
+    except (KeyError, ValueError):
+        tombstones = _tombstones(path, stop)
+    else:
+        tombstones = frozenset()
+    config = decode_json(found["meta.inf"]) if "meta.inf" in found else None
+    consumers = tuple(_v1_consumers(found))
+    return Archive(path, "V1", {**state, "consumer_count": len(consumers)}, consumers, config, index, tombstones)
+
+
+def _v1_consumers(found: dict[str, bytes]) -> Iterator[Consumer]:
+    for member, content in found.items():
+        if not member.startswith("obs/") or not member.endswith("/meta.inf"):
+            continue
+        name = member.split("/")[1]
+        try:
+            config = decode_json(content)
+            state = decode_consumer_positions(found.get(f"obs/{name}/o.dat", b""))
+        except ValueError as error:
+            raise ArchiveError("consumer_invalid", f"the consumer {name!r} cannot be read: {error}", member) from None
+        yield Consumer(name, {key: value for key, value in config.items() if key not in ("Created", "Name")}, state)
+
+
+def block_number(name: str) -> int | None:
+    """The number of a message block by its member's name, None for any other member."""
+    number = name[len(_BLOCK[0]) : -len(_BLOCK[1])]
+    fits = name.startswith(_BLOCK[0]) and name.endswith(_BLOCK[1]) and number.isascii() and number.isdigit()
+    return int(number) if fits and len(number) < 11 else None
+
+
+def block_pieces(path: Path, stop: Stop = None) -> Iterator[tuple[str, memoryview]]:
+    """The content of all message blocks of a V1 file in order, as (member, piece). Raises ArchiveError, OSError."""
+    pieces: list[tuple[str, memoryview]] = []
+    walker = TarWalker(lambda _name, _size: 0, lambda name, piece: pieces.append((name, piece)))
+    for frame in frames_of(path, stop):
+        walker.feed(frame.raw_length, lambda frame=frame: decode_frame(frame))  # type: ignore[misc]
+        yield from (pair for pair in pieces if block_number(pair[0]) is not None)
+        pieces.clear()
+    if stop is None or not stop():
+        walker.finish()
+
+
+def _parsed(path: Path, stop: Stop) -> Iterator[tuple[BlockParser, Iterator[Any]]]:
+    parser: BlockParser | None = None
+    for name, piece in block_pieces(path, stop):
+        if parser is None or parser.name != name:
+            if parser is not None:
+                yield parser, parser.finish()
+            parser = BlockParser(name)
+        yield parser, parser.feed(piece)
+    if parser is not None and (stop is None or not stop()):
+        yield parser, parser.finish()
+
+
+def _tombstones(path: Path, stop: Stop) -> frozenset[int]:
+    found: set[int] = set()
+    for parser, records in _parsed(path, stop):
+        for _record in records:
+            pass
+        found.update(parser.tombstones)
+        parser.tombstones.clear()
+    return frozenset(found)
+
+
+def _v1_messages(archive: Archive, stop: Stop) -> Iterator[Message]:
+    last = 0
+    for parser, records in _parsed(archive.path, stop):
+        block = block_number(parser.name) or 0
+        for record in records:
+            if not live(record, block, archive.index, archive.tombstones):
+                continue
+            sequence, time_ns, subject, header, payload, _size = record
+            if sequence <= last:
+                place = f"member {parser.name}"
+                raise ArchiveError("v1_sequence", f"message {sequence} comes after {last}", place)
+            last = sequence
+            yield Message(sequence, time_ns, subject_text(subject), header, len(payload), payload)
+        parser.tombstones.clear()

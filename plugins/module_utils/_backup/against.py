@@ -1,0 +1,46 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the files of a backup say, against its manifest and against each other."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+
+from .._archive.report import WARNING, ArchiveReport, Problem
+from .._archive.verify import check_directory_consistency
+from .._nats.model import Json
+from .directory import BACKUP_JSON
+from .manifest import Manifest, digest_of
+
+
+def consistency(manifest: Manifest, report: ArchiveReport, content: Json) -> list[Problem]:
+    """What backup.json and the archive say of each other; consumers that the manifest keeps are not lost."""
+    kept = len(manifest.consumers) >= int((content.get("state") or {}).get("consumer_count") or 0)
+    return [
+        dataclasses.replace(problem, severity=WARNING) if problem.id == "consumers_missing" and kept else problem
+        for problem in check_directory_consistency(report, content)
+    ]
+
+
+def against_manifest(
+    path: str, manifest: Manifest, data: str, size: int, report: ArchiveReport | None
+) -> t.Iterator[Problem]:
+    """How the files of a directory differ from what the manifest says of them."""
+    for expected in manifest.files:
+        place = os.path.join(path, expected.name)
+        if not os.path.isfile(place):
+            if expected.name == BACKUP_JSON or data:  # otherwise its absence is already told
+                yield Problem("digest_differs", expected.name, "the manifest names it, and it is not there")
+            continue
+        actual_size = size if place == data else os.path.getsize(place)
+        if actual_size != expected.size:
+            text = f"it has {actual_size} bytes, and had {expected.size} when it was backed up"
+            yield Problem("digest_differs", expected.name, text)
+            continue
+        sha256 = (report.sha256 if report else expected.sha256) if place == data else digest_of(place).sha256
+        if sha256 != expected.sha256:
+            yield Problem("digest_differs", expected.name, "its SHA-256 is not that of the manifest")

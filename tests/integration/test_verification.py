@@ -1,0 +1,182 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Archives of real servers read as a plain consumer reads the streams; damage found before anything is uploaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from pathlib import Path
+
+import pytest
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive import reader
+
+from servers import Options, Server, oracle
+from servers.ansible import play, run_module
+from servers.catalogue import SAMPLES
+from servers.oracle import Message
+from servers.samples import choose, make_streams
+
+LINES = ["2.10.29", "2.12.15", "2.14.9", "2.15.2"]
+
+
+def read(path: Path) -> tuple[list[Message], dict]:
+    (data,) = path.glob("stream.*")
+    archive = reader.open_archive(data)
+    messages = [
+        Message(
+            m.sequence,
+            m.time_ns,
+            m.subject,
+            m.header,
+            m.payload_size,
+            hashlib.sha256(m.payload).hexdigest(),
+        )
+        for m in archive.messages()
+    ]
+    return messages, {consumer.name: consumer for consumer in archive.consumers}
+
+
+def backup(server, path, **options):
+    done = run_module("jetstream_account_backup", {**server.connection("app"), "path": str(path), **options})
+    assert not done.get("failed"), done
+    return done
+
+
+def info(path, **options):
+    return run_module("jetstream_backup_info", {"path": str(path), "verify": "full", **options})
+
+
+@pytest.mark.parametrize("version", LINES)
+def test_archives_read_as_a_client_sees_the_streams(version, tmp_path):
+    with Server(Options(version=version)) as server:
+        keys = [sample.key for sample in choose(server, "standard") if not sample.memory or server.line >= (2, 15)]
+        assert len(keys) > 8
+        assert keys[0] in SAMPLES
+        make_streams(server, keys)
+        backup(server, tmp_path / "set", verify="full")
+        before = oracle.picture(server)
+        found = {each["stream"]: each for each in info(tmp_path / "set")["backups"]}
+        for name, seen in before.items():
+            messages, consumers = read(tmp_path / "set" / name)
+            assert oracle.compare(seen["messages"], messages) == [], name
+            for consumer in consumers.values():
+                there = seen["consumers"][consumer.name]
+                for key in ("delivered", "ack_floor"):
+                    assert consumer.state[key] == there[key], (name, consumer.name)
+            checked = found[name]
+            assert checked["valid"], checked["problems"]
+            assert checked["level"] == checked["verified"] == "full"
+            assert checked["content"]["messages"] == len(seen["messages"])
+            subjects = {message.subject for message in seen["messages"]}
+            assert checked["content"]["subjects"] == len(subjects)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A stream large enough for worker processes, in both formats."""
+    root = tmp_path_factory.mktemp("large")
+    for version in ("2.14.9", "2.15.2"):
+        with Server(Options(version=version)) as server:
+            oracle.request(server, "STREAM.CREATE.BIG", {"name": "BIG", "subjects": ["big.>"], "num_replicas": 1})
+
+            async def fill(server=server):
+                client = await oracle.connect(server)
+                chance = random.Random(3)
+                rows = [b'{"id": %d, "text": "%s"}' % (n, chance.randbytes(900).hex().encode()) for n in range(50)]
+                for number in range(9000):
+                    await client.publish(f"big.{number % 7}", rows[chance.randrange(50)])
+                    if number % 100 == 0:
+                        await client.flush()
+                await client.flush()
+                await client.close()
+
+            oracle.run(fill())
+            done = run_module(
+                "jetstream_stream_backup",
+                {**server.connection("app"), "stream": "BIG", "path": str(root / version)},
+            )
+            assert done["messages"] == 9000, done
+    return root
+
+
+def test_through_ansible_with_worker_processes(large):
+    """Where the module runs from the archive that Ansible makes of it."""
+    played = play([{"natsops.jetstream.jetstream_backup_info": {"path": str(large), "verify": "full"}}])
+    (result,) = played.results
+    assert result["valid"], result
+    assert result["checked"] == 2
+    expected = "python, 2 processes" if len(os.sched_getaffinity(0)) == 2 else "python"
+    for found in result["backups"]:
+        assert found["engine"].startswith(expected)
+        assert (found["content"]["messages"], found["content"]["subjects"]) == (9000, 7)
+        assert found["last_full_check"]["valid"]
+
+
+@pytest.mark.parametrize("version", ["2.14.9", "2.15.2"])
+def test_damage_that_a_quick_look_does_not_see_is_not_uploaded(large, version, tmp_path):
+    """One bit in the middle of a compressed block, under a manifest that was made to fit."""
+    (data,) = (large / version).glob("stream.*")
+    content = bytearray(data.read_bytes())
+    place = len(content) // 2
+    content[place] ^= 16
+    path = tmp_path / "BIG"
+    path.mkdir()
+    (path / data.name).write_bytes(content)
+    (path / "backup.json").write_bytes((large / version / "backup.json").read_bytes())
+    assert info(path, verify="quick")["valid"]
+    found = info(path)
+    assert not found["valid"]
+    (problem, *_more) = found["backups"][0]["problems"]
+    assert problem["id"].startswith("s2_")
+    offset = int(problem["place"].split()[1])
+    assert offset <= place <= offset + (1 << 20)
+    assert problem["meaning"]
+    with Server(Options(version="2.15.2")) as server:
+        done = run_module("jetstream_stream_restore", {**server.connection("app"), "path": str(path), "verify": "full"})
+        assert done["failed"]
+        assert done["error"] == "backup_invalid"
+        assert oracle.stream_names(server) == []
+        account = run_module(
+            "jetstream_account_restore", {**server.connection("app"), "path": str(tmp_path), "verify": "full"}
+        )
+        assert account["failed"]
+        assert oracle.stream_names(server) == []
+
+
+def test_an_unchanged_backup_is_checked_in_full_once(tmp_path):
+    with Server(Options(version="2.15.2")) as server:
+        make_streams(server, ["PLAIN"])
+        path = tmp_path / "set"
+        backup(server, path)
+        assert info(path, verify="none")["backups"][0]["last_full_check"] is None
+        assert not backup(server, path, verify="full")["changed"]
+        first = info(path, verify="none")["backups"][0]["last_full_check"]
+        assert first["valid"]
+        assert not backup(server, path, verify="full")["changed"]
+        assert info(path, verify="none")["backups"][0]["last_full_check"] == first
+
+
+def test_check_mode_writes_nothing(large):
+    before = sorted(str(each) for each in large.rglob("*"))
+    result = run_module("jetstream_backup_info", {"path": str(large / "2.15.2"), "verify": "full"}, check=True)
+    assert result["valid"]
+    assert not result["changed"]
+    assert sorted(str(each) for each in large.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"verify": "quick", "fraction": 0.5}, "need verify set to full"),
+        ({"fraction": 0.0}, "fraction"),
+        ({"fraction": 1.5}, "fraction"),
+        ({"max_duration": 0}, "max_duration"),
+    ],
+)
+def test_bad_options(large, options, text):
+    done = info(large, **options)
+    assert done["failed"]
+    assert text in done["msg"]
