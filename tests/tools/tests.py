@@ -19,8 +19,11 @@ def command(kind: str, *words: str) -> list[str]:
     """Return the pytest command for a kind of tests, or for those of them that `words` name by their paths."""
     named = any(word.startswith(f"tests/{kind}") for word in words)
     chosen = any(word.startswith("-m") for word in words)
+    # Most of an integration test is waiting for servers, so that files run side by side.
+    parallel = ["-n", "3", "--dist", "loadfile"] if kind == "integration" and not named else []
     return [
         *(sys.executable, "-m", "pytest"),
+        *parallel,
         *([] if named else [f"tests/{kind}"]),
         *([] if chosen else ["-m", "not slow"]),
         *words,
