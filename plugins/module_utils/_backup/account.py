@@ -18,11 +18,12 @@ from . import setfile
 from .account_target import check_account_target, close_account_target, open_account_target
 from .commit import Committer
 from .directory import Workplace, check_directory_path, os_errors
-from .errors import BackupError, SnapshotError, VerificationError
+from .earlier import examine, why_transfer
+from .errors import BackupError, PathError, SnapshotError, VerificationError
 from .results import StreamResult, failed
 from .selection import selected
 from .session import Session
-from .stream import BackupOptions, Source, check_memory, examine, line_notes, look, transfer, why_transfer
+from .stream import BackupOptions, Source, check_memory, line_notes, look, transfer
 from .writer import Worker, in_thread
 
 _ATTEMPTS = 4
@@ -97,8 +98,12 @@ async def _transfer(
     js: JetStream, source: Source, options: BackupOptions, workplace: Workplace, writer: Worker
 ) -> StreamResult:
     stage = os.path.join(workplace.stage, source.info.name)
-    shutil.rmtree(stage, ignore_errors=True)  # of the attempt before the connection was lost
-    workplace.make(source.info.name)
+    try:
+        workplace.make(source.info.name)
+    except PathError:
+        # The attempt before the connection was lost made it; the writer's thread may just be about to write there.
+        await writer.call(lambda: shutil.rmtree(stage))
+        workplace.make(source.info.name)
     return await transfer(js, source, options, stage, writer)
 
 

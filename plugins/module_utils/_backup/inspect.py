@@ -176,8 +176,9 @@ def _find_data(path: str) -> tuple[str, list[Problem]]:
 def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None = None) -> Backup:
     """Read the backup in a directory; damage is in C(problems), never raised.
 
-    C(level): C(none) looks at names and sizes only, C(quick) reads every byte once, C(full) decodes and counts all as
-    well. C(stop) is asked now and then and ends the check with an exception when it says so.
+    C(level): C(none) looks at names and sizes only, C(digest) proves that the bytes are those of the manifest, which
+    were checked when it was written, C(quick) reads every byte once, C(full) decodes and counts all as well. C(stop)
+    is asked now and then and ends the check with an exception when it says so.
     """
     content, problems = _read_backup_json(path)
     manifest: Manifest | None = None
@@ -189,7 +190,7 @@ def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None =
     problems += missing
     report: ArchiveReport | None = None
     size = os.path.getsize(data) if data else 0
-    if data and level != "none":
+    if data and level not in ("none", "digest"):
         try:
             report = full_file(data, stop) if level == "full" else quick_file(data, stop)
         except OSError as exc:
@@ -197,7 +198,7 @@ def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None =
         else:
             problems += report.problems
     if manifest is not None:
-        problems += against_manifest(path, manifest, data, size, report)
+        problems += against_manifest(path, manifest, data, size, report, hashed=level == "digest")
         if level == "full" and report is not None and content:
             problems += consistency(manifest, report, content)
     elif report is not None and content:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import time
 import typing as t
@@ -27,7 +26,7 @@ from .plan import Plan, RestoreOptions, Target, make_plan
 from .presence import Presence, marker_of, require_ended
 from .relax import Relaxed, relax, relax_after
 from .results import RestoreResult
-from .room import clean_up, clear_probe, make_room, wait_for_occupant
+from .room import clean_up, clear_probe, make_room, reveal
 from .sender import Sender
 from .sources import last_copied, same_but_starts, start_behind
 
@@ -42,22 +41,34 @@ async def restore_stream(
 
     C(slot) is held while streams are deleted and created, of which a server may not take several at a time.
     """
-    fresh = False
-    for _attempt in range(_ATTEMPTS):
-        plan = await make_plan(js, backup, options, target, fresh=fresh)
-        fresh = True
-        if plan.existing is not None and marker_of(plan.existing):
-            await require_ended(js, plan.existing, wait=not check)
-            if not check:
-                again = await make_plan(js, backup, options, target, fresh=True)
-                if marker_of(again.existing) not in ("", marker_of(plan.existing)):
-                    continue
-                plan = again
+    for attempt in range(_ATTEMPTS):
+        try:
+            return await _try(js, backup, options, target, slot, check=check, fresh=attempt > 0)
+        except OccupiedError:
+            continue
+        except ApiError as exc:
+            # What an interrupted run left can vanish by itself.
+            if exc.error != "stream_not_found":
+                raise
+    raise ConflictError(
+        f"stream {options.stream or backup.stream}: others create and delete it at the same time. See who, then run"
+        " again."
+    )
+
+
+async def _try(
+    js: JetStream, backup: Backup, options: RestoreOptions, target: Target, slot: Slot, *, check: bool, fresh: bool
+) -> RestoreResult:
+    plan = await make_plan(js, backup, options, target, fresh=fresh)
+    if plan.existing is not None and marker_of(plan.existing):
+        await require_ended(js, plan.existing, wait=not check)
         if not check:
-            await clear_probe(js, plan.name, target)
-        with contextlib.suppress(OccupiedError):
-            return await _carry_out(js, backup, options, plan, target, slot, check)
-    raise ConflictError(f"stream {plan.name}: others create and delete it at the same time. See who, then run again.")
+            found, plan = plan.existing, await make_plan(js, backup, options, target, fresh=True)
+            if marker_of(plan.existing) not in ("", marker_of(found)):
+                raise OccupiedError(f"stream {plan.name} has been taken by another run.")
+    if not check:
+        await clear_probe(js, plan.name, target)
+    return await _carry_out(js, backup, options, plan, target, slot, check)
 
 
 async def _carry_out(
@@ -107,13 +118,12 @@ class _Restore:
         self._options = options
         self._plan = plan
         self._target = target
-        self._marker = ""
+        self._presence = Presence(js, plan.name)
         self._announced = False
         self._warnings: list[str] = []
 
     async def run(self, result: RestoreResult, slot: Slot) -> RestoreResult:
-        async with Presence(self._js) as presence:
-            self._marker = presence.marker
+        async with self._presence:
             return await self._run(result, slot)
 
     async def _run(self, result: RestoreResult, slot: Slot) -> RestoreResult:
@@ -194,7 +204,7 @@ class _Restore:
         )
 
     async def _send(self, config: Json) -> StreamInfo:
-        metadata = {**(config.get("metadata") or {}), compare.MARKER: self._marker}
+        metadata = {**(config.get("metadata") or {}), compare.MARKER: self._presence.marker}
         request = {"config": {**config, "metadata": metadata}, "state": self._backup.state}
         timeout = max(30.0, self._js.connection.options.request_timeout)
         try:
@@ -202,8 +212,10 @@ class _Restore:
             subject = await self._js.restore(self._plan.name, request, timeout=timeout)
         except ApiError as exc:
             self._announced = False
-            if exc.error != "stream_exists" or await wait_for_occupant(self._js, self._plan.name) is None:
+            if exc.error != "stream_exists":
                 raise
+            replace = self._options.on_conflict == "replace"
+            await reveal(self._js, request["config"], self._presence, replace=replace)
             raise OccupiedError(exc.message) from exc
         with open_data(self._backup) as descriptor:
             answer = await Sender(self._js, self._plan.name, subject, self._options.upload).send(descriptor)
@@ -211,7 +223,7 @@ class _Restore:
 
     async def _clean_up(self) -> None:
         if self._announced:  # otherwise the server refused at once, and nothing was begun
-            await clean_up(self._js, self._plan.name, self._marker)
+            await clean_up(self._js, self._plan.name, self._presence)
 
     async def _verify(self, info: StreamInfo) -> None:
         """Compare the restored state with the backup's; a cluster is given time to settle."""

@@ -10,16 +10,15 @@ import asyncio
 import time
 
 from .._nats.api import JetStream
-from .._nats.errors import ApiError, NatsError, PermissionDeniedError
-from .._nats.model import Json, StreamInfo
+from .._nats.errors import ApiError, NatsError, PermissionDeniedError, RequestTimeoutError
+from .._nats.model import Json
 from .compare import MARKER
-from .errors import ConflictError, RestoreError
+from .errors import ConflictError, LockedError, RestoreError
 from .plan import Plan, Target
-from .presence import marker_of
+from .presence import Presence, marker_of, patience
 from .relax import probe_config, probe_name
 
-# An abandoned restore in a cluster comes to light this many seconds later, as an empty stream.
-GHOST_PATIENCE = 20.0
+_CLEAN_UP = 20.0
 
 
 async def delete_if_there(js: JetStream, name: str) -> None:
@@ -69,34 +68,57 @@ async def _probe(js: JetStream, config: Json) -> None:
     await delete_if_there(js, probe["name"])
 
 
-async def wait_for_occupant(js: JetStream, name: str) -> StreamInfo | None:
-    """The stream that takes the name according to a server, as soon as it shows; C(None) if it does not."""
-    deadline = time.monotonic() + GHOST_PATIENCE
-    while time.monotonic() < deadline:
-        found = await js.find_stream(name)
-        if found is not None:
-            return found
+async def reveal(js: JetStream, config: Json, presence: Presence, *, replace: bool) -> None:
+    """Return when the name in C(config), taken according to a server and by nothing to be seen, is to be tried again.
+
+    In a cluster, a restore that was given up can leave a name taken by nothing: no request shows it. To create a stream
+    with the very configuration of the restore brings it to light, as an empty stream; with any other it is refused.
+    So what an earlier run began is told from a restore or a stream of somebody else, which is left alone: raises
+    ConflictError, unless C(replace). Raises LockedError while another run is at work.
+    """
+    name = config["name"]
+    end = time.monotonic() + patience(js)
+    while time.monotonic() < end:
+        if await js.find_stream(name) is not None:
+            return
+        if await presence.others():
+            raise LockedError(f"Another run is restoring the stream {name} at this moment. Wait for it to end.")
         await asyncio.sleep(0.5)
-    return None
+    try:
+        await js.create_stream(config)
+    except (ApiError, RequestTimeoutError):
+        pass  # the older lines do it and tell nothing, or something else
+    found = await js.find_stream(name)
+    if (found is not None and marker_of(found) == presence.marker and not found.state.get("messages")) or (
+        found is None and replace
+    ):
+        await delete_if_there(js, name)
+    elif found is None:
+        raise ConflictError(
+            f"stream {name}: the name is taken, by a restore that somebody else began and perhaps gave up; it is not"
+            " shown. Wait for its end; or delete the stream (nats stream rm), or set on_conflict to replace, and run"
+            " again."
+        )
 
 
-async def clean_up(js: JetStream, name: str, marker: str) -> None:
-    """Remove what a failed restore with this mark left; quiet if nothing can be asked any more."""
-    deadline = time.monotonic() + (GHOST_PATIENCE if js.clustered else 6.0)
+async def clean_up(js: JetStream, name: str, presence: Presence) -> None:
+    """Remove what a restore of this run left that a server took up and that failed; quiet if nothing can be asked."""
+    end = time.monotonic() + _CLEAN_UP
     clean = 0
-    while time.monotonic() < deadline and js.connection.lost is None:
+    while time.monotonic() < end and js.connection.lost is None:
+        await asyncio.sleep(0.5 if js.clustered else 0.2)
         try:
             found = await js.find_stream(name)
-            if found is not None and marker_of(found) != marker:
+            if (found is not None and marker_of(found) != presence.marker) or await presence.others():
                 return
-            if found is not None:
-                await js.delete_stream(name)
+            if found is not None or js.clustered:
+                # In a cluster the name stays taken, also where there is no stream to be seen.
+                await delete_if_there(js, name)
                 return
             clean += 1
-            if clean > (3 if not js.clustered else 30):
+            if clean > 3:
                 return
         except PermissionDeniedError:
             return  # what is left has our marker: the next run by a user who may takes it away
         except NatsError:
             pass
-        await asyncio.sleep(0.2 if not js.clustered else 0.5)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import time
@@ -67,12 +68,20 @@ class Sender:
             await self._wait(self._drained(), self._upload.stall_timeout)
             await self._connection.publish(self._subject, b"", reply=f"{self._inbox}.end")
             return t.cast("bytes", await self._wait(self._final, None))
+        except BaseException:
+            await self._abort()
+            raise
         finally:
             unwatch()
             for future in (self._failed, self._first, self._final):
                 if future.done() and not future.cancelled():
                     future.exception()  # seen, also where another error is the one to report
             await self._connection.unsubscribe(subscription)
+
+    async def _abort(self) -> None:
+        """Have the server drop the restore at once, not when it has heard nothing for a while."""
+        with contextlib.suppress(NatsError):
+            await self._connection.publish(self._subject, b"-")  # a chunk that wants no answer is none
 
     async def _send_chunks(self, descriptor: int) -> None:
         loop = asyncio.get_running_loop()

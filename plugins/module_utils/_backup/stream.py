@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import typing as t
 from collections.abc import Iterable
 
 from .._archive.full import full_file
@@ -18,12 +17,10 @@ from .._archive.report import ArchiveReport
 from .._archive.verify import check_directory_consistency, settle_end
 from .._nats.api import JetStream
 from .._nats.model import ConsumerInfo, Json, StreamInfo
-from . import compare
-from .checked import last_check, remember
-from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST, STREAM_FILES
+from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
 from .disk import write_file
-from .errors import BackupError, PathError, SnapshotError, VerificationError
-from .inspect import Backup, inspect, problems_json
+from .errors import BackupError, SnapshotError, VerificationError
+from .inspect import problems_json
 from .manifest import ConsumerRecord, FileDigest, Manifest, digest_of, now
 from .results import StreamResult
 from .snapshot import Receiver, Snapshot, Transfer
@@ -95,56 +92,6 @@ def check_memory(js: JetStream, info: StreamInfo) -> None:
             " Mirror it into a stream with file storage, or upgrade.",
             error="memory_stream_unsupported",
         )
-
-
-def examine(
-    path: str, stream: str, level: str, *, force: bool, stop: t.Callable[[], bool] | None = None
-) -> Backup | None:
-    """The backup that is in C(path) now, checked; C(None) where there is nothing.
-
-    Refuses to write over anything but an earlier backup of this stream: raises PathError.
-    """
-    try:
-        entries = os.listdir(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    if not entries:
-        return None
-    foreign = sorted(set(entries) - STREAM_FILES)
-    if foreign:
-        raise PathError(
-            f"path {path} is not empty and is not just the backup of a stream: it holds {', '.join(foreign[:3])}."
-            " Give an empty directory or one that holds a backup of this stream.",
-            error="path_not_backup",
-        )
-    backup = inspect(path, "quick" if level == "full" else level, stop)
-    if level == "full" and backup.valid and last_check(backup) is None:
-        # Where a full check was done, the digest that was just compared proves that it is of these bytes.
-        backup = inspect(path, level, stop)
-        remember(backup)
-    if backup.stream != stream and not (force and not backup.stream):
-        held = f"a backup of the stream {backup.stream}" if backup.stream else "a damaged backup of an unknown stream"
-        raise PathError(
-            f"path {path} holds {held}, not of {stream}. Give each stream its own directory"
-            + ("." if backup.stream else ", remove that one, or set force."),
-            error="path_other_stream",
-        )
-    return backup
-
-
-def why_transfer(backup: Backup | None, source: Source, *, force: bool) -> str:
-    """Why the stream has to be transferred; empty if the backup is whole and the stream has not changed since."""
-    if force:
-        return "force is set"
-    if backup is None:
-        return "there is no backup yet"
-    if backup.manifest is None:
-        return "the backup there has no manifest to compare with"
-    if not backup.valid:
-        return f"the backup there is damaged ({backup.problems[0].message})"
-    if not compare.unchanged_since(backup.manifest, source.info, source.consumers):
-        return "the stream has changed"
-    return ""
 
 
 async def transfer(js: JetStream, source: Source, options: BackupOptions, stage: str, worker: Worker) -> StreamResult:
