@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -12,6 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import inspect
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.plan import RestoreOptions, look_at_target
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.restore import restore_stream
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.session import Session
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.api import JetStream
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import MisdirectedError
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
 
 from integration import rounds
 from servers import Cluster, Options, Server, oracle
@@ -305,3 +313,38 @@ def test_streams_that_keep_messages_for_their_consumers(
     assert sorted(found) == list(range(6, 21))
     # Consumed since: no reason to put it all back.
     assert rounds.restore_stream(server, tmp_path / "S")["status"] == "unchanged"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_cluster_that_makes_an_empty_stream_instead(
+    make_cluster: MakeCluster, tmp_path: Path, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rare, and more often on busy machines: it is sent again, in the end with one replica, and scaled up."""
+    cluster = make_cluster()
+    make_streams(cluster, ["PLAIN"], replicas=3)
+    before = oracle.picture(cluster)
+    rounds.backup_stream(cluster, tmp_path / "PLAIN", "PLAIN")
+    rounds.delete_all(cluster)
+    real, asked = JetStream.restore, []
+
+    async def misdirected(js: JetStream, stream: str, request: dict[str, Any], *, timeout: float) -> str:
+        asked.append(request["config"]["num_replicas"])
+        if len(asked) > times:
+            return await real(js, stream, request, timeout=timeout)
+        await js.create_stream(request["config"])
+        raise MisdirectedError("an empty stream", err_code=10130, code=500, description="an empty stream")
+
+    async def work() -> Any:
+        async with Session(make_options(cluster.connection())) as session:
+            target = await look_at_target(session.js)
+            backup = inspect(str(tmp_path / "PLAIN"))
+            return await restore_stream(session.js, backup, RestoreOptions(), target, asyncio.Lock(), check=False)
+
+    monkeypatch.setattr(JetStream, "restore", misdirected)
+    result = oracle.run(work())
+    assert result.status == "created"
+    assert asked == [3, 3] if times == 1 else [3, 3, 3, 1]
+    after = oracle.picture(cluster)
+    assert after["PLAIN"]["config"]["num_replicas"] == 3
+    assert rounds.differences(before, after, v2_cluster=cluster.line >= (2, 15)) == []

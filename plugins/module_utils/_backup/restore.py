@@ -13,7 +13,7 @@ import typing as t
 
 from .._archive.natswalk import walk
 from .._nats.api import JetStream
-from .._nats.errors import ApiError
+from .._nats.errors import ApiError, MisdirectedError
 from .._nats.model import Json, StreamInfo
 from . import compare
 from .consumers import finish_consumers
@@ -177,12 +177,13 @@ class _Restore:
                 " and what sources from it copies messages since the restore again whenever its leader changes. Restart"
                 " the servers one by one."
             )
-        for _attempt in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             try:
                 info = await self._send(relaxed.request)
             except ApiError as exc:
                 await self._clean_up()
-                again = relax_after(exc, relaxed)
+                once_more = isinstance(exc, MisdirectedError) and attempt < _ATTEMPTS // 2
+                again = relaxed if once_more else relax_after(exc, relaxed)
                 if again is None and exc.error == "stream_exists":
                     raise OccupiedError(exc.message) from exc
                 if again is None:
@@ -210,6 +211,8 @@ class _Restore:
         try:
             self._announced = True
             subject = await self._js.restore(self._plan.name, request, timeout=timeout)
+        except MisdirectedError:
+            raise
         except ApiError as exc:
             self._announced = False
             if exc.error != "stream_exists":

@@ -15,6 +15,7 @@ from .connection import Connection, NoRespondersError
 from .errors import (
     ApiError,
     JetStreamUnavailableError,
+    MisdirectedError,
     NatsError,
     OptionsError,
     RequestTimeoutError,
@@ -228,7 +229,6 @@ class JetStream:
         """Start a restore; returns the subject that takes the chunks."""
         answer = await self.call(f"STREAM.RESTORE.{stream}", request, timeout=timeout, what=f"restore of {stream}")
         if not answer.get("deliver_subject"):
-            # In a cluster another member of the stream's group than the one meant to take the data became its leader.
             text = "the cluster made an empty stream instead of taking data"
-            raise ApiError(f"restore of {stream}: {text}", err_code=10130, code=500, description=text)
+            raise MisdirectedError(f"restore of {stream}: {text}", err_code=10130, code=500, description=text)
         return str(answer["deliver_subject"])

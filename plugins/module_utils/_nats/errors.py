@@ -95,6 +95,10 @@ class ApiError(NatsError):
         self.description = description
 
 
+class MisdirectedError(ApiError):
+    """A cluster made an empty stream instead of a restore: another member of its group than was meant became leader."""
+
+
 class SystemAccountError(JetStreamUnavailableError):
     """The user belongs to the system account, which has no streams."""
 
