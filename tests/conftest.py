@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from hypothesis import settings
+
 _TESTS = str(Path(__file__).resolve().parent)
 if _TESTS not in sys.path:
     sys.path.insert(0, _TESTS)
@@ -22,3 +24,7 @@ from servers.fixtures import (  # noqa: E402  the path comes first
 )
 
 __all__ = ["cluster", "make_cluster", "make_server", "nats_cli", "server", "server_version"]
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("natsops", deadline=None)
+settings.load_profile("natsops")

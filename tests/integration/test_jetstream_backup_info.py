@@ -14,7 +14,7 @@ import pytest
 
 from integration import rounds
 from servers import Options, Server
-from servers.ansible import play
+from servers.ansible import play, run_module
 from servers.samples import make_streams
 
 MODULE = "natsops.jetstream.jetstream_backup_info"
@@ -119,6 +119,6 @@ def test_a_directory_of_sets(made: Path, tmp_path: Path) -> None:
 
 def test_an_empty_directory_and_none(tmp_path: Path) -> None:
     assert rounds.info(tmp_path)["backups"] == []
-    result = rounds.run_module("jetstream_backup_info", {"path": str(tmp_path / "nowhere")})
+    result = run_module("jetstream_backup_info", {"path": str(tmp_path / "nowhere")})
     assert result["failed"]
     assert result["error"] == "path_not_found"

@@ -277,9 +277,7 @@ def test_the_leader_dies_in_mid_removal(make_cluster: Any, apps: list[kit.App]) 
 
 
 @pytest.mark.lines
-def test_a_server_is_removed_from_one_stream(
-    make_cluster: Any, apps: list[kit.App], server_version: str
-) -> None:
+def test_a_server_is_removed_from_one_stream(make_cluster: Any, apps: list[kit.App], server_version: str) -> None:
     cluster = make_cluster(size=4)
     app = client(apps, cluster)
     app.stream("A", 3)

@@ -242,7 +242,7 @@ def test_the_command_line_restores_what_was_rewritten(line, target, nats_cli, tm
         assert [(m.seq, m.time_ns, m.subject, m.headers) for m in found] == [
             (m.sequence, m.time_ns, m.subject, m.header) for m in wanted
         ]
-        assert [m.sha256 for m in found] == [hashlib.sha256(m.payload).hexdigest() for m in wanted]
+        assert [m.sha256 for m in found] == [hashlib.sha256(m.payload or b"").hexdigest() for m in wanted]
         (worker,) = (consumer for consumer in archive.consumers if consumer.name == "worker")
         there = oracle.consumers(target, "GAPS")["worker"]
         assert (there["delivered"], there["ack_floor"]) == (worker.state["delivered"], worker.state["ack_floor"])

@@ -32,7 +32,7 @@ def read(path: Path) -> tuple[list[Message], dict]:
             m.subject,
             m.header,
             m.payload_size,
-            hashlib.sha256(m.payload).hexdigest(),
+            hashlib.sha256(m.payload or b"").hexdigest(),
         )
         for m in archive.messages()
     ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -190,6 +191,8 @@ class Server(Endpoint):
         assert self.running, f"{self.name} is not running"
         self._process.send_signal(signal.SIGSTOP)
         self.frozen = True
+        # A thread that is just running on another processor goes on for a moment.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Let a frozen process go on."""

@@ -20,7 +20,7 @@ from .v1block import BlockParser, live
 from .v1index import StreamIndex, decode_blocks
 from .v1state import decode_consumer_positions, decode_index, decode_json
 
-Path = Union[str, "os.PathLike[str]"]
+Path = Union[str, os.PathLike[str]]
 Stop = Union[Callable[[], bool], None]
 
 _READ = 1024 * 1024

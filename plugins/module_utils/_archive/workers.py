@@ -29,7 +29,9 @@ _PATIENCE = 5
 def processors() -> int:
     """How many this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return min(_MOST, len(affinity(0)) if affinity else os.cpu_count() or 1)
+    if affinity is None:
+        return min(_MOST, os.cpu_count() or 1)
+    return min(_MOST, len(affinity(0)))
 
 
 class Worker:

@@ -293,6 +293,5 @@ def test_times():
     ],
 )
 def test_overlapping_subjects(one, other, wanted):
-    assert overlaps(one, other) is wanted
-    swapped = (other, one)
-    assert overlaps(*swapped) is wanted
+    for left, right in ((one, other), (other, one)):
+        assert overlaps(left, right) is wanted

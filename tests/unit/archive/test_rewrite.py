@@ -92,6 +92,7 @@ def test_heads_of_any_size(size, left, tmp_path):
         writer.finish(stream, consumers if left else ())
     report = full.full_file(tmp_path / "out")
     assert report.problems == ()
+    assert report.content is not None
     assert report.content["messages"] == 1
     assert len(report.consumers) == left
 
