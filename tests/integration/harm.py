@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nats.errors
 import pytest
 
 from servers import Endpoint, oracle
@@ -43,7 +45,15 @@ def publish(endpoint: Endpoint, stream: str, count: int, size: int, seed: str = 
         client = await oracle.connect(endpoint)
         try:
             for number in range(count):
-                answer = await client.request(f"{stream}.{number % 5}", chance.randbytes(size), timeout=10)
+                data = chance.randbytes(size)
+                for left in range(200, -1, -1):
+                    try:
+                        answer = await client.request(f"{stream}.{number % 5}", data, timeout=10)
+                        break
+                    except nats.errors.NoRespondersError:
+                        # In a cluster the interest in a new stream's subjects takes a moment to spread.
+                        assert left, f"nobody stores what is published to {stream}"
+                        await asyncio.sleep(0.02)
                 assert "error" not in json.loads(answer.data), answer.data
         finally:
             await client.close()

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 import typing as t
 
 from .._nats.api import JetStream
 from .._nats.connect import connect
-from .._nats.errors import ConnectError, ConnectionLostError, TlsError
+from .._nats.errors import (
+    ApiError,
+    ConnectError,
+    ConnectionLostError,
+    JetStreamUnavailableError,
+    RequestTimeoutError,
+    TlsError,
+)
 from .._nats.options import Options
 from .._nats.urls import split_servers
 
 T = t.TypeVar("T")
 _RECONNECTS = 3
+# Seconds that a cluster may take until its JetStream has a leader again.
+_ELECTION = 30.0
 
 
 class Session:
@@ -68,11 +78,18 @@ class Session:
             self._left -= 1
             known = split_servers(broken.connection.info.get("connect_urls") or ())
             servers = tuple(dict.fromkeys((*self._options.servers, *known)))
-            try:
-                self._js = await self._open(dataclasses.replace(self._options, servers=servers))
-            except (ConnectError, TlsError, ConnectionLostError):
-                return False
-            return True
+            end = time.monotonic() + _ELECTION
+            while True:
+                try:
+                    self._js = await self._open(dataclasses.replace(self._options, servers=servers))
+                    return True
+                except (ConnectError, TlsError, ConnectionLostError):
+                    return False
+                except (RequestTimeoutError, JetStreamUnavailableError, ApiError):
+                    # The server that went away may have led the cluster's JetStream.
+                    if time.monotonic() > end:
+                        return False
+                await asyncio.sleep(0.5)
 
     async def run(self, work: t.Callable[[JetStream], t.Awaitable[T]]) -> T:
         """Do C(work); when the connection is lost under it, once more over a new one. C(work) must be repeatable."""
