@@ -23,6 +23,9 @@ from .errors import RestoreError, StalledError
 _FIRST_CHUNK_PATIENCE = 4.0
 _FIRST_CHUNK_STEP = 0.02
 _READ = 1 << 20
+# Seconds between questions whether the server still works on what it was sent, and for a last answer to arrive.
+_ASK_EVERY = 10.0
+_GRACE = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Sender:
 
     def __init__(self, js: JetStream, stream: str, subject: str, upload: Upload) -> None:
         self._connection = js.connection
+        self._line = js.line
         self._stream = stream
         self._subject = subject
         self._upload = upload
@@ -67,7 +71,7 @@ class Sender:
             await self._send_chunks(descriptor)
             await self._wait(self._drained(), self._upload.stall_timeout)
             await self._connection.publish(self._subject, b"", reply=f"{self._inbox}.end")
-            return t.cast("bytes", await self._wait(self._final, None))
+            return await self._wait_for_the_end()
         except BaseException:
             await self._abort()
             raise
@@ -77,6 +81,20 @@ class Sender:
                 if future.done() and not future.cancelled():
                     future.exception()  # seen, also where another error is the one to report
             await self._connection.unsubscribe(subscription)
+
+    async def _wait_for_the_end(self) -> bytes:
+        """The last answer. It may take long, so now and then make sure that somebody is still there to give it."""
+        asking = asyncio.ensure_future(self._keep_asking())
+        try:
+            return t.cast("bytes", await self._wait(self._final, None))
+        finally:
+            asking.cancel()
+
+    async def _keep_asking(self) -> None:
+        while self._line.version >= (2, 12, 0):  # older ones do not expect a second end
+            await asyncio.sleep(_ASK_EVERY)
+            with contextlib.suppress(NatsError):
+                await self._connection.publish(self._subject, b"", reply=f"{self._inbox}.still")
 
     async def _abort(self) -> None:
         """Have the server drop the restore at once, not when it has heard nothing for a while."""
@@ -167,6 +185,10 @@ class Sender:
         self._last = time.monotonic()
         index = message.subject.rpartition(".")[2]
         dropped = not message.data and (message.headers or {}).get("Status") == "503"
+        if index == "still":
+            if dropped:
+                asyncio.get_running_loop().call_later(_GRACE, self._give_up)
+            return
         if index == "end":
             if dropped:
                 self._fail(self._dropped())
@@ -188,6 +210,12 @@ class Sender:
         self._window.release()
         if message.data:
             self._refused(message.data)
+
+    def _give_up(self) -> None:
+        """Nobody works on the restore any more, and the last answer had time to arrive."""
+        if not self._final.done():
+            self._fail(self._dropped())
+            self._failed.exception()  # seen, also where nobody waits any more
 
     def _dropped(self) -> RestoreError:
         return RestoreError(
