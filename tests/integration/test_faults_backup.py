@@ -33,6 +33,8 @@ from servers.ansible import ModuleProcess, run_module
 from servers.proxy import Proxy
 
 V1_LINE = "2.12.15"
+BOTH = pytest.mark.parametrize("prepared", ["V1", "V2"], indirect=True)
+NEWEST = pytest.mark.parametrize("prepared", [pytest.param("V1", marks=pytest.mark.slow), "V2"], indirect=True)
 BACKUP = "jetstream_stream_backup"
 ACCOUNT = "jetstream_account_backup"
 
@@ -89,7 +91,7 @@ class Prepared:
     template: Path
 
 
-@pytest.fixture(scope="module", params=["V1", "V2"])
+@pytest.fixture(scope="module")
 def prepared(
     request: pytest.FixtureRequest, server_version: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prepared]:
@@ -108,13 +110,15 @@ def scene(prepared: Prepared, tmp_path: Path) -> Iterator[Scene]:
         yield Scene(prepared.server, proxy, tmp_path, prepared.template)
 
 
+@BOTH
 def test_module_killed_in_the_middle(scene: Scene) -> None:
     scene.middle().kill()
     assert hidden(scene.root), "nothing was under way"
     scene.assert_next_run_clears()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@NEWEST
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_module_terminated_in_the_middle(scene: Scene, number: signal.Signals) -> None:
     process = scene.middle()
     process.process.send_signal(number)
@@ -127,6 +131,7 @@ def test_module_terminated_in_the_middle(scene: Scene, number: signal.Signals) -
     scene.assert_next_run_clears()
 
 
+@NEWEST
 def test_link_stalls(scene: Scene) -> None:
     process = scene.middle(stall_timeout=2)
     with within(30):
@@ -134,6 +139,7 @@ def test_link_stalls(scene: Scene) -> None:
     scene.assert_next_run_clears()
 
 
+@NEWEST
 def test_link_cut(scene: Scene) -> None:
     scene.proxy.cut_after(2 * MIB)
     with within(30):
@@ -141,6 +147,7 @@ def test_link_cut(scene: Scene) -> None:
     scene.assert_next_run_clears()
 
 
+@NEWEST
 @pytest.mark.parametrize("megabytes", [2, 0])
 def test_disk_full_by_limit(scene: Scene, megabytes: int) -> None:
     def limit() -> None:
@@ -154,6 +161,7 @@ def test_disk_full_by_limit(scene: Scene, megabytes: int) -> None:
     scene.assert_next_run_clears()
 
 
+@NEWEST
 @pytest.mark.parametrize("missing", [4 * MIB, 16 * 1024, -4096], ids=["middle", "last block", "small files"])
 def test_disk_full(prepared: Prepared, tmp_path: Path, missing: int) -> None:
     root = tmp_path / "disk"
@@ -169,6 +177,7 @@ def test_disk_full(prepared: Prepared, tmp_path: Path, missing: int) -> None:
         scene.assert_next_run_clears()
 
 
+@NEWEST
 def test_two_at_once(scene: Scene) -> None:
     first = scene.middle()
     with within(20):
@@ -183,6 +192,8 @@ def test_two_at_once(scene: Scene) -> None:
     assert run_module(BACKUP, scene.args())["changed"] is False
 
 
+@pytest.mark.slow
+@NEWEST
 def test_total_timeout(scene: Scene) -> None:
     scene.proxy.set_delay(0.1)
     with within(30):

@@ -32,6 +32,8 @@ from servers.ansible import ModuleProcess, run_module
 from servers.proxy import Proxy
 
 V1_LINE = "2.12.15"
+BOTH = pytest.mark.parametrize("prepared", ["V1", "V2"], indirect=True)
+NEWEST = pytest.mark.parametrize("prepared", [pytest.param("V1", marks=pytest.mark.slow), "V2"], indirect=True)
 RESTORE = "jetstream_stream_restore"
 ACCOUNT = "jetstream_account_restore"
 SMALL = {"chunk_size": 32 * 1024, "in_flight": 4}
@@ -76,7 +78,7 @@ def assert_as_before(endpoint: Endpoint, before: dict[str, Any]) -> None:
     assert oracle.compare(before, after) == []
 
 
-@pytest.fixture(scope="module", params=["V1", "V2"])
+@pytest.fixture(scope="module")
 def prepared(
     request: pytest.FixtureRequest, server_version: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Path, dict[str, Any]]]:
@@ -102,12 +104,15 @@ def scene(prepared: tuple[Server, Path, dict[str, Any]]) -> Iterator[Scene]:
     server.thaw()
 
 
+@BOTH
 def test_module_killed_in_the_middle(scene: Scene) -> None:
     scene.middle().kill()
     with within(60):
         scene.assert_restored(run_module(RESTORE, scene.args()))
 
 
+@pytest.mark.slow
+@NEWEST
 def test_module_killed_a_while_ago(scene: Scene) -> None:
     """The server has dropped the restore: of the V2 format a part of the stream is there."""
     scene.middle().kill()
@@ -123,6 +128,7 @@ def test_module_killed_a_while_ago(scene: Scene) -> None:
         scene.assert_restored(run_module(RESTORE, scene.args()))
 
 
+@NEWEST
 def test_module_terminated_in_the_middle(scene: Scene) -> None:
     process = scene.middle()
     process.process.send_signal(signal.SIGTERM)
@@ -135,6 +141,8 @@ def test_module_terminated_in_the_middle(scene: Scene) -> None:
     scene.assert_restored(run_module(RESTORE, scene.args()))
 
 
+@pytest.mark.slow
+@NEWEST
 def test_link_stalls(scene: Scene) -> None:
     process = scene.middle(stall_timeout=2)
     with within(40):
@@ -144,6 +152,7 @@ def test_link_stalls(scene: Scene) -> None:
     scene.assert_restored(run_module(RESTORE, scene.args()))
 
 
+@NEWEST
 def test_link_cut(scene: Scene) -> None:
     scene.proxy.cut_after(2 * MIB, "up")
     with within(30):
@@ -152,6 +161,7 @@ def test_link_cut(scene: Scene) -> None:
     scene.assert_restored(run_module(RESTORE, scene.args()))
 
 
+@NEWEST
 def test_server_killed_in_the_middle(scene: Scene) -> None:
     process = scene.middle()
     scene.server.kill()
@@ -163,6 +173,8 @@ def test_server_killed_in_the_middle(scene: Scene) -> None:
     scene.assert_restored(run_module(RESTORE, scene.args()))
 
 
+@pytest.mark.slow
+@NEWEST
 def test_server_frozen_in_the_middle(scene: Scene) -> None:
     process = scene.middle(stall_timeout=3)
     scene.server.freeze()
@@ -174,6 +186,8 @@ def test_server_frozen_in_the_middle(scene: Scene) -> None:
     scene.assert_restored(run_module(RESTORE, scene.args()))
 
 
+@pytest.mark.slow
+@NEWEST
 def test_server_killed_before_the_first_chunk(scene: Scene) -> None:
     """The server takes the request, and is another one when the data comes."""
     begun = scene.server.log().count("Starting restore")
@@ -195,6 +209,7 @@ def test_server_killed_before_the_first_chunk(scene: Scene) -> None:
         scene.assert_restored(result, result["status"])
 
 
+@BOTH
 def test_two_at_once(scene: Scene) -> None:
     """The second does not touch what the first is making."""
     scene.proxy.set_delay(0.1)
@@ -210,6 +225,7 @@ def test_two_at_once(scene: Scene) -> None:
     scene.assert_restored(first.wait(60))
 
 
+@NEWEST
 def test_second_takes_over_from_one_that_was_cut_off(scene: Scene) -> None:
     """The first wakes up when its stream has been restored by another: it fails, and leaves that alone."""
     first = scene.middle()
@@ -222,6 +238,7 @@ def test_second_takes_over_from_one_that_was_cut_off(scene: Scene) -> None:
     assert_as_before(scene.server, scene.before)
 
 
+@NEWEST
 def test_stream_made_by_somebody_else_meanwhile(scene: Scene) -> None:
     """A stream of the name that is not the killed run's is nobody's to delete."""
     scene.middle().kill()
@@ -237,6 +254,7 @@ def test_stream_made_by_somebody_else_meanwhile(scene: Scene) -> None:
         assert oracle.compare(theirs, oracle.picture(scene.server)) == []
 
 
+@NEWEST
 def test_half_a_stream_that_is_in_use(scene: Scene) -> None:
     """Somebody publishes into what a killed restore left: that is not cleared away as debris."""
     scene.middle().kill()
@@ -254,6 +272,8 @@ def test_half_a_stream_that_is_in_use(scene: Scene) -> None:
     scene.assert_restored(run_module(RESTORE, scene.args(on_conflict="replace")), "replaced")
 
 
+@pytest.mark.slow
+@NEWEST
 def test_whole_stream_that_went_on(scene: Scene) -> None:
     """Killed when everything was there but the last touch, and in use since: it is finished, and keeps what came."""
     scene.assert_restored(run_module(RESTORE, scene.args()))
@@ -270,6 +290,7 @@ def test_whole_stream_that_went_on(scene: Scene) -> None:
     assert set(oracle.consumers(scene.server, "BIG")) == {"one", "two"}
 
 
+@NEWEST
 def test_probe_of_a_killed_replacement(scene: Scene) -> None:
     """The stream that proves that another can be created is cleared by the next run; one that looks like it is not."""
     scene.assert_restored(run_module(RESTORE, scene.args()))
@@ -287,6 +308,8 @@ def test_probe_of_a_killed_replacement(scene: Scene) -> None:
     assert oracle.stream_names(scene.server) == ["BIG", "natsops_probe_mine"]
 
 
+@pytest.mark.slow
+@NEWEST
 def test_exchanged_under_the_restore(scene: Scene, tmp_path: Path) -> None:
     """A new backup is put in the place of the one that is being restored: the old one is restored to its end."""
     place = tmp_path / "BIG"
@@ -298,6 +321,7 @@ def test_exchanged_under_the_restore(scene: Scene, tmp_path: Path) -> None:
     scene.assert_restored(process.wait(60))
 
 
+@NEWEST
 def test_store_full(scene: Scene, make_server: Any) -> None:
     """The server runs out of room in the middle: nothing is left of the stream, and what was there stays."""
     small = make_server(version=scene.server.version, max_file=4 * MIB)

@@ -35,20 +35,24 @@ from servers.ansible import run_module
 from servers.proxy import Proxy
 
 V1_LINE = "2.12.15"
+V1_SLOW = [pytest.param("V1", marks=pytest.mark.slow), "V2"]
+OWN = pytest.mark.parametrize("own_server", V1_SLOW, indirect=True)
+SHARED = pytest.mark.parametrize("shared_server", V1_SLOW, indirect=True)
+BOTH = pytest.mark.parametrize("shared_server", ["V1", "V2"], indirect=True)
 BACKUP = "jetstream_stream_backup"
 RESTORE = "jetstream_stream_restore"
 ACCOUNT = "jetstream_account_backup"
 SMALL = {"chunk_size": 32 * 1024, "window_size": 256 * 1024}
 
 
-@pytest.fixture(params=["V1", "V2"])
+@pytest.fixture
 def own_server(request: pytest.FixtureRequest, server_version: str) -> Iterator[Server]:
     """A server that the test may hurt, of each format."""
     with Server(Options(version=V1_LINE if request.param == "V1" else server_version)) as server:
         yield server
 
 
-@pytest.fixture(scope="module", params=["V1", "V2"])
+@pytest.fixture(scope="module")
 def shared_server(request: pytest.FixtureRequest, server_version: str) -> Iterator[Server]:
     """A server that tests leave as it is, of each format."""
     with Server(Options(version=V1_LINE if request.param == "V1" else server_version)) as server:
@@ -59,6 +63,7 @@ def arguments(server: Endpoint, stream: str, path: Path, **more: Any) -> dict[st
     return {**server.connection(), "stream": stream, "path": str(path), **more}
 
 
+@OWN
 def test_server_killed_and_frozen(own_server: Server, tmp_path: Path) -> None:
     path = tmp_path / "BIG"
     fill(own_server, "BIG", 6 * MIB)
@@ -103,6 +108,7 @@ def test_server_killed_and_frozen(own_server: Server, tmp_path: Path) -> None:
     assert hidden(tmp_path) == []
 
 
+@SHARED
 def test_stream_deleted_in_the_middle(shared_server: Server, tmp_path: Path) -> None:
     path = tmp_path / "GONE"
     fill(shared_server, "GONE", 6 * MIB)
@@ -125,6 +131,7 @@ def test_stream_deleted_in_the_middle(shared_server: Server, tmp_path: Path) -> 
     assert again["error"] == "stream_not_found", again
 
 
+@BOTH
 def test_stream_in_motion(shared_server: Server, tmp_path: Path) -> None:
     """Written to, purged and trimmed all the while, consumers coming and going: the backup is whole and restorable."""
     stream = "MOVING"
@@ -157,7 +164,7 @@ def test_stream_in_motion(shared_server: Server, tmp_path: Path) -> None:
         with Proxy(shared_server.port) as proxy:
             proxy.set_delay(0.01)
             results = []
-            for number in range(4):
+            for number in range(2):
                 slow = through(shared_server, proxy, stream=stream, path=str(tmp_path / str(number)), **SMALL)
                 results.append(await loop.run_in_executor(None, run_module, BACKUP, slow))
         until.set()
@@ -200,6 +207,7 @@ async def backup(server: Endpoint, stream: str, path: Path, **transfer: Any) -> 
         return await account.backup_stream(session, stream, str(path), options, check=False)
 
 
+@SHARED
 async def test_slow_disk(shared_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that needs 0.9 s a chunk for 15 s: the server is kept waiting, and does not give up."""
     await asyncio.get_running_loop().run_in_executor(None, fill, shared_server, "SLOW", 14 * MIB)
@@ -211,6 +219,7 @@ async def test_slow_disk(shared_server: Server, tmp_path: Path, monkeypatch: pyt
     await asyncio.get_running_loop().run_in_executor(None, api, shared_server, "STREAM.DELETE.SLOW")
 
 
+@SHARED
 async def test_disk_hangs(shared_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that takes nothing for 12 s is named, and not the server."""
     await asyncio.get_running_loop().run_in_executor(None, fill, shared_server, "HUNG", 14 * MIB)
