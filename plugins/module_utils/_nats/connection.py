@@ -119,9 +119,9 @@ class Connection:
         await self.subscribe(f"{self._inbox}.*", answer)
 
     async def request(
-        self, subject: str, payload: bytes = b"", *, timeout: float | None = None, headers: dict[str, str] | None = None
+        self, subject: str, payload: bytes = b"", *, timeout: float | None = None, again: float | None = None
     ) -> t.Any:
-        """Ask and return the answering message.
+        """Ask and return the answering message; every C(again) seconds the question is sent once more.
 
         Raises NoRespondersError, RequestTimeoutError, PermissionDeniedError, ConnectionLostError.
         """
@@ -139,7 +139,10 @@ class Connection:
 
         timer = loop.call_later(seconds, expire)
         try:
-            await self.publish(subject, payload, reply=f"{self._inbox}.{token}", headers=headers)
+            reply = f"{self._inbox}.{token}"
+            await self.publish(subject, payload, reply=reply)
+            while again and not (await asyncio.wait((future,), timeout=again))[0]:
+                await self.publish(subject, payload, reply=reply)
             message = await future
         finally:
             timer.cancel()
