@@ -12,9 +12,8 @@ import json
 import os
 from collections.abc import Iterable
 
-from .._archive.full import full_file
 from .._archive.report import ArchiveReport
-from .._archive.verify import check_directory_consistency, settle_end
+from .._archive.verify import check_directory_consistency, check_file, settle_end
 from .._nats.api import JetStream
 from .._nats.model import ConsumerInfo, Json, StreamInfo
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
@@ -152,7 +151,7 @@ def _finish(
     data = os.path.join(stage, "data")
     content: Json = {"config": snapshot.config, "state": snapshot.state}
     write_file(os.path.join(stage, BACKUP_JSON), json.dumps(content, indent=2).encode() + b"\n")
-    report = full_file(data) if options.verify == "full" else settle_end(data, snapshot.writer.finish())
+    report = check_file(data, "full") if options.verify == "full" else settle_end(data, snapshot.writer.finish())
     problems = [*report.problems] if options.verify != "none" else []
     if options.verify != "none":
         problems += check_directory_consistency(report, content)
