@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.connection import Connection
-from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import RequestTimeoutError
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import (
+    ConnectionLostError,
+    RequestTimeoutError,
+)
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
 
 
@@ -21,6 +25,7 @@ class Lossy:
         self.hears = hears
         self.asked = 0
         self.answer: Any = None
+        self.is_closed = False
 
     def new_inbox(self) -> str:
         return "_INBOX.x"
@@ -53,3 +58,15 @@ async def test_an_answer_that_never_comes(again: float | None) -> None:
     with pytest.raises(RequestTimeoutError, match=r"No answer to Q within 0\.1 s"):
         await opened.request("Q", timeout=0.1, again=again)
     assert (client.asked > 1) == bool(again)
+
+
+async def test_a_client_that_closes_without_a_word() -> None:
+    opened, client = await connection(hears=0)
+    told: list[Exception] = []
+    opened.watch(told.append)
+    asking = asyncio.ensure_future(opened.request("Q", timeout=30))
+    await asyncio.sleep(0)
+    client.is_closed = True
+    with pytest.raises(ConnectionLostError, match="was lost"):
+        await asyncio.wait_for(asking, 5)
+    assert told == [opened.lost]
