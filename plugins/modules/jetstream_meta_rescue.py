@@ -19,8 +19,8 @@ description:
     fails with the way of that line.
   - Refuses while a leader is known anywhere, while a server that is said to be dead answers anything or has an open
     connection, and while a member is neither alive nor confirmed dead. Two groups would lead at once.
-  - A survivor that had died before the others would roll the whole cluster back without a word; O(known_states) finds
-    that out.
+  - A survivor that had died before the others would roll the whole cluster back without a word; O(known_states),
+    O(last_picture) and O(backups) find that out.
 options:
   confirmed_dead:
     description: The members that are surely off, by name or peer id. All members that do not answer must be in it.
@@ -34,13 +34,27 @@ options:
     default: auto
   known_states:
     description:
-      - What is known of the streams, as account names mapped to stream names mapped to last sequences, from manifests of
-        backups and from earlier results of M(natsops.jetstream.jetstream_cluster_info).
-      - Where all survivors are behind it, or none has a copy, the rescue is refused. Leave streams out that only the
-        dead servers held.
+      - What is known of the streams, as account names mapped to stream names mapped to last sequences.
+      - Where all survivors are behind it, or none has a copy, the rescue is refused. Say V(0) of a stream of which nothing
+        is expected, because only the dead servers held it or because it was deleted.
+      - What is said here of a stream comes before O(last_picture) and O(backups).
     type: dict
+  last_picture:
+    description:
+      - Path of a JSON file, on the host that runs the module, with an earlier result of
+        M(natsops.jetstream.jetstream_cluster_info). It adds to O(known_states), but for streams that only servers had
+        that are dead now.
+    type: path
+  backups:
+    description:
+      - Directories of backups on the host that runs the module, of a stream, an account, or a repository
+        (C(<repository>/<account>/<set>) with C(latest)), of which the newest set of each account counts. Their manifests
+        add the streams that had more than one replica to O(known_states).
+    type: list
+    elements: path
+    default: []
   accept_stale:
-    description: Whether to go on although the survivors are behind O(known_states).
+    description: Whether to go on although the survivors are behind what is known.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -63,6 +77,7 @@ EXAMPLES = r"""
   natsops.jetstream.jetstream_meta_rescue:
     context: system
     confirmed_dead: [n2, n3]
+    backups: [/var/backups/nats]
     known_states:
       APP:
         ORDERS: 120044

@@ -82,6 +82,7 @@ EXAMPLES = r"""
       - name: APP
         credentials: /etc/nats/app.creds
     last_picture: /var/backups/nats/last_picture.json
+    backups: [/var/backups/nats]
 
 - name: Remove it from one stream only
   natsops.jetstream.jetstream_peer_remove:
@@ -113,7 +114,11 @@ refusals:
   type: list
   elements: dict
 lost:
-  description: Streams and consumers that only this server held, gone with it.
+  description: >-
+    Streams and consumers that only this server held, gone with it, each with C(account), C(stream), C(consumer), C(source)
+    of the knowledge (V(accounts), V(last_picture), V(backup) or V(servers)), C(certain), C(last_seq), C(as_of) (when that
+    was so, in seconds since the epoch; null for now), and C(backup) (the path of the newest of O(backups) that has it) with
+    C(backup_taken).
   returned: when it was planned
   type: list
   elements: dict

@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import typing as t
 
 from .._cluster.errors import LastPictureError, NotClusteredError
-from .._cluster.inventory import AccountNames, Inventory, LastPicture, list_names, take_inventory
+from .._cluster.held import AccountNames, LastPicture
+from .._cluster.inventory import Inventory, list_names, take_inventory
 from .._cluster.model import Picture
 from .._cluster.watch import Watch
 from .._nats import connect as nats_connect
@@ -20,6 +22,7 @@ from .._nats.errors import NatsError, OptionsError
 from .._nats.options import Options, make_options
 from .._nats.system import System
 from .argspec import CONNECTION, ArgumentSpec
+from .cluster_backups import BACKUPS, read_backups
 from .module import Context
 
 _INHERITED = (
@@ -45,7 +48,8 @@ def _account_options() -> dict[str, t.Any]:
 
 
 ACCOUNTS = ArgumentSpec({"accounts": {"type": "list", "elements": "dict", "options": _account_options()}})
-HOLDINGS = ACCOUNTS.merge(ArgumentSpec({"last_picture": {"type": "path"}}))
+LAST_PICTURE = ArgumentSpec({"last_picture": {"type": "path"}})
+HOLDINGS = ACCOUNTS.merge(LAST_PICTURE).merge(BACKUPS)
 
 
 def wait_options(timeout: float) -> ArgumentSpec:
@@ -130,13 +134,15 @@ def read_last_picture(context: Context) -> LastPicture | None:
 async def inventory_of(context: Context, picture: Picture, peer: str) -> Inventory:
     """What would be gone with the server C(peer), from all sources that the options give."""
     last = read_last_picture(context)
+    backups, warnings = read_backups(context)
     names: list[AccountNames] = []
     if not picture.server(peer).alive:
         for name, options in account_options(context).items():
             async with account_api(name, options, picture.accounts) as api:
                 # A name may be given as the account's id; the picture uses names.
                 names.append(await list_names(api, picture, picture.accounts.get(name, name), peer))
-    return take_inventory(picture, peer, names, last)
+    inventory = take_inventory(picture, peer, names, last, backups)
+    return dataclasses.replace(inventory, notes=(*inventory.notes, *warnings))
 
 
 def need_cluster(picture: Picture) -> None:

@@ -11,7 +11,7 @@ import typing as t
 
 from .._nats.system import peer_id
 from .errors import RefusedError
-from .inventory import Held
+from .held import Held
 from .model import Picture, Server
 
 

@@ -97,7 +97,7 @@ def data_refusals(picture: Picture, target: Server, inventory: Inventory, accept
         sure = "" if all(one.certain for one in inventory.held) else " (or another dead server)"
         why = (
             f"Only {target.label}{sure} holds {len(inventory.held)} streams or consumers:"
-            f" {listing(one.label for one in inventory.held)}. They would come back empty.{back} Back up what can be,"
+            f" {listing(one.text for one in inventory.held)}. They would come back empty.{back} Back up what can be,"
             " then say accept_data_loss."
         )
         found.append(Refusal("data_loss", why))

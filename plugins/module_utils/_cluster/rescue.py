@@ -10,6 +10,8 @@ import dataclasses
 import typing as t
 
 from .._nats.system import peer_id
+from .backups import KnownBackup, newest, states
+from .held import LastPicture
 from .lines import can_rescue, oldest_line, recovery_without_rescue
 from .model import Meta, Picture, Server
 from .plan import Plan, Refusal, listing, meta_facts
@@ -27,6 +29,27 @@ class Rescue:
     dead: tuple[str, ...] = ()
 
 
+def known_states(
+    picture: Picture, given: KnownStates, last: LastPicture | None, backups: t.Iterable[KnownBackup]
+) -> dict[str, dict[str, int]]:
+    """What is known of the streams from all sources; what was C(given) for a stream counts alone.
+
+    Streams that the survivors never had a copy of are left out where the source tells.
+    """
+    known = states(newest(backups, picture.accounts))
+    for (account, name, consumer), (peers, last_seq) in (last.copies if last else {}).items():
+        streams = known.setdefault(account, {})
+        if consumer:
+            continue
+        if peers & picture.alive:
+            streams[name] = max(last_seq, streams.get(name, 0))
+        else:
+            streams.pop(name, None)
+    for account, told in given.items():
+        known.setdefault(account, {}).update(told)
+    return {account: streams for account, streams in known.items() if streams}
+
+
 def behind(picture: Picture, known: KnownStates) -> tuple[list[str], list[str]]:
     """Streams that every survivor has in an older state than is known, and known ones that no survivor has."""
     best: dict[tuple[str, str], int] = {}
@@ -38,6 +61,8 @@ def behind(picture: Picture, known: KnownStates) -> tuple[list[str], list[str]]:
     for account, streams in sorted(known.items()):
         for name, last in sorted(streams.items()):
             have = best.get((account, name))
+            if have is None and last == 0:
+                continue  # said to be of no interest: deleted, or made anew
             if have is None:
                 absent.append(f"{account} > {name} (was at {last})")
             elif have < last:
@@ -114,7 +139,10 @@ def _dead_refusals(picture: Picture, meta: Meta, dead: dict[str, str]) -> list[R
 def _known(picture: Picture, known: KnownStates | None, accept_stale: bool, refusals: list[Refusal]) -> list[str]:
     """Refuse where the survivors are older than what is known; returns warnings."""
     if not known:
-        text = "known_states was not given: a survivor that died before the others rolls the cluster back silently."
+        text = (
+            "Nothing is known of the streams (known_states, last_picture, backups): a survivor that died before the"
+            " others rolls the cluster back silently."
+        )
         return [text]
     stale, absent = behind(picture, known)
     warnings = []
@@ -131,8 +159,8 @@ def _known(picture: Picture, known: KnownStates | None, accept_stale: bool, refu
             warnings.append(f"{text} They are to be restored.")
         else:
             more = (
-                "Either only dead servers held them (leave these out of known_states, and restore them later), or the"
-                " survivors are stale. Say accept_stale to go on."
+                "Either only dead servers held them, or they were deleted (say 0 of these in known_states, and restore"
+                " them later if they are wanted), or the survivors are stale. Say accept_stale to go on."
             )
             refusals.append(Refusal("stale_survivor", f"{text} {more}"))
     return warnings

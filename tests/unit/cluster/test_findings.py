@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.findings import find
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.groups import Consumer, Group, Replica
-from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.inventory import LastPicture
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.held import LastPicture
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.model import Picture
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.placement import replacements, why_not
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.result import (
