@@ -79,6 +79,14 @@ async def watching(context: Context) -> t.AsyncIterator[Watch]:
             await connection.close()
 
 
+@contextlib.asynccontextmanager
+async def changing(context: Context) -> t.AsyncIterator[Watch]:
+    """A watch for what will change the cluster. Raises WrongDomainError where that would be another domain's."""
+    async with watching(context) as watch:
+        watch.system.check_reach()
+        yield watch
+
+
 def account_options(context: Context) -> dict[str, Options]:
     """Connection options by account name; how to reach the servers is inherited where an entry does not say it."""
     found: dict[str, Options] = {}

@@ -16,10 +16,10 @@ from .._cluster.plan import Plan, Refusal, listing, resolve
 from .._cluster.removal import plan_removal
 from .._cluster.wait import Progress, holds, progress, until
 from .._cluster.watch import Watch
+from .._nats.answers import peer_id
 from .._nats.errors import NatsError
-from .._nats.system import peer_id
 from .argspec import ArgumentSpec
-from .cluster import HOLDINGS, inventory_of, need_cluster, wait_options, watching
+from .cluster import HOLDINGS, changing, inventory_of, need_cluster, wait_options
 from .cluster_stream import remove_from_stream
 from .module import Context, Outcome
 
@@ -72,7 +72,7 @@ def _not_a_member(context: Context, picture: Picture) -> str:
 
 async def remove(context: Context) -> Outcome:
     """C(jetstream_peer_remove)."""
-    async with watching(context) as watch:
+    async with changing(context) as watch:
         if context.params["stream"]:
             return await remove_from_stream(context, watch)
         picture, target = await picture_and_target(context, watch)
@@ -171,7 +171,7 @@ def _reasons(pending: dict[str, str]) -> str:
 
 async def evacuate(context: Context) -> Outcome:
     """C(jetstream_peer_evacuate)."""
-    async with watching(context) as watch:
+    async with changing(context) as watch:
         picture, target = await picture_and_target(context, watch)
         if target is None:
             _check_leader(picture)

@@ -16,7 +16,7 @@ from .._cluster.rescue import Rescue, known_states, plan_rescue
 from .._cluster.watch import Watch
 from .._nats.errors import OptionsError
 from .argspec import ArgumentSpec
-from .cluster import LAST_PICTURE, need_cluster, read_last_picture, watching
+from .cluster import LAST_PICTURE, changing, need_cluster, read_last_picture
 from .cluster_backups import BACKUPS, read_backups
 from .module import Context, Outcome
 
@@ -82,7 +82,7 @@ async def rescue(context: Context) -> Outcome:
         plan = dataclasses.replace(rescue.plan, warnings=(*rescue.plan.warnings, *unusable))
         return dataclasses.replace(rescue, plan=plan)
 
-    async with watching(context) as watch:
+    async with changing(context) as watch:
         picture = await _look(watch)
         need_cluster(picture)
         plan = planned(picture)

@@ -16,8 +16,8 @@ from .._cluster.plan import Plan, Refusal, resolve
 from .._cluster.removal import plan_stream_removal
 from .._cluster.wait import progress, until
 from .._cluster.watch import Watch
+from .._nats.answers import peer_id
 from .._nats.errors import ApiError, OptionsError, RequestTimeoutError
-from .._nats.system import peer_id
 from .cluster import account_api, account_options, need_cluster
 from .module import Context, Outcome
 

@@ -44,7 +44,7 @@ def _meta_quorum(picture: Picture) -> Found:
         yield Finding("meta_quorum_at_edge", WARNING, _labels(picture, meta.voters), detail, remedy)
     if meta.size % 2 == 0:
         detail = (
-            f"{meta.size} members need {majority(meta.size)}, so they tolerate no more losses than {meta.size - 1}."
+            f"{meta.size} members need {majority(meta.size)}: they tolerate no more losses than {meta.size - 1} would."
         )
         remedy = "Use an odd number of servers, 3 or 5."
         yield Finding("meta_even_size", WARNING if meta.size == 2 else INFO, (), detail, remedy)
@@ -93,7 +93,9 @@ def _servers(picture: Picture) -> Found:
     versions = {server.label: server.version for server in live}
     if picture.other_domains:
         detail = f"Servers of other JetStream domains answer too: {', '.join(map(repr, picture.other_domains))}."
-        yield Finding("several_meta_groups", WARNING, (), detail, "Say which one is meant by the option domain.")
+        remedy = "Say which one is meant by the option domain."
+        severity = WARNING if picture.ambiguous else INFO
+        yield Finding("several_meta_groups", severity, (), detail, remedy)
     if picture.duplicates:
         detail = "Several live servers bear the same name, and so the same peer id."
         yield Finding("duplicate_server_name", CRITICAL, picture.duplicates, detail, "Give every server its own name.")

@@ -18,7 +18,7 @@ def quorum_refusals(picture: Picture) -> list[Refusal]:
     if meta is None:
         return [Refusal("not_clustered", "This server is not part of a JetStream cluster: it has no meta group.")]
     found = []
-    if picture.other_domains:
+    if picture.ambiguous:
         others = ", ".join(repr(domain) for domain in picture.other_domains)
         why = f"Servers of other JetStream domains answer too ({others}): say which one is meant by the option domain."
         found.append(Refusal("several_meta_groups", why))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._nats.system import peer_id
+from .._nats.answers import peer_id
 from .backups import KnownBackup, newest, states
 from .held import LastPicture
 from .lines import can_rescue, oldest_line, recovery_without_rescue
@@ -89,7 +89,7 @@ def plan_rescue(
     refusals: list[Refusal] = []
     if not can_rescue(line):
         refusals.append(Refusal("unsupported_by_server", recovery_without_rescue(line)))
-    if picture.other_domains or picture.duplicates:
+    if picture.ambiguous or picture.duplicates:
         refusals.append(Refusal("ambiguous_server", "Several JetStream domains, or servers of one name, answer."))
     if meta.claims:
         why = f"A leader is still known ({picture.names(meta.claims)}). Run again when every survivor has given it up."

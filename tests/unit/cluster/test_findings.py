@@ -21,7 +21,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.result 
     simulation_values,
 )
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.simulation import simulate
-from ansible_collections.natsops.jetstream.plugins.module_utils._nats.system import peer_id
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.answers import peer_id
 from hypothesis import given
 
 from unit.cluster import pictures as make

@@ -23,7 +23,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.rescue 
     known_states,
     plan_rescue,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._nats.system import peer_id
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.answers import peer_id
 
 from unit.cluster import pictures as make
 
