@@ -27,6 +27,20 @@ options:
     type: list
     elements: str
     required: true
+  fenced:
+    description:
+      - Whether the servers in O(confirmed_dead) are surely off and stay off (their hosts are fenced, powered off or gone). A
+        server that does not answer while others have an open connection to it may be frozen, and is refused otherwise
+        (V(server_frozen)); a host that lost its power looks like that for 2 minutes at most. A server that answers is
+        never taken for off.
+    type: bool
+    default: false
+  frozen_timeout:
+    description:
+      - Seconds to wait at most for such connections to close before refusing; V(130) is enough for a host without power.
+        It proves less than O(fenced), because those to a frozen server close as well in the end.
+    type: float
+    default: 0.0
   quorum_needed:
     description:
       - How many votes shall be enough. V(auto) is the number of live voters, and nothing else is accepted.

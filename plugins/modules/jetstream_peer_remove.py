@@ -35,6 +35,19 @@ options:
         its disk emptied at its next start. Where servers are 2.15 or newer, evacuate it first.
     type: bool
     default: false
+  fenced:
+    description:
+      - Whether the server is surely off and stays off (its host is fenced, powered off or gone). A server that does not
+        answer while others have an open connection to it may be frozen, and is refused otherwise (V(server_frozen)); a
+        host that lost its power looks like that for 2 minutes at most. A server that answers is never taken for off.
+    type: bool
+    default: false
+  frozen_timeout:
+    description:
+      - Seconds to wait at most for such connections to close before refusing; V(130) is enough for a host without power.
+        It proves less than O(fenced), because those to a frozen server close as well in the end.
+    type: float
+    default: 0.0
   accept_data_loss:
     description:
       - Whether to go on although only this server holds some streams or consumers, or although nobody can say what it

@@ -14,6 +14,8 @@ from .._cluster.errors import LastPictureError, NotClusteredError
 from .._cluster.held import AccountNames, LastPicture
 from .._cluster.inventory import Inventory, list_names, take_inventory
 from .._cluster.model import Picture
+from .._cluster.refusals import connected_to
+from .._cluster.wait import until
 from .._cluster.watch import Watch
 from .._nats import connect as nats_connect
 from .._nats.api import JetStream
@@ -52,6 +54,12 @@ LAST_PICTURE = ArgumentSpec({"last_picture": {"type": "path"}})
 HOLDINGS = ACCOUNTS.merge(LAST_PICTURE).merge(BACKUPS)
 
 
+# A server that is silent while others have open connections to it: frozen, cut off, or just without power.
+SILENT = ArgumentSpec(
+    {"fenced": {"type": "bool", "default": False}, "frozen_timeout": {"type": "float", "default": 0.0}}
+)
+
+
 def wait_options(timeout: float) -> ArgumentSpec:
     """C(wait), C(wait_timeout), C(wait_interval)."""
     return ArgumentSpec(
@@ -85,6 +93,18 @@ async def changing(context: Context) -> t.AsyncIterator[Watch]:
     async with watching(context) as watch:
         watch.system.check_reach()
         yield watch
+
+
+async def until_cut_off(context: Context, watch: Watch, picture: Picture, silent: t.AbstractSet[str]) -> bool:
+    """Wait until no live server has an open connection to C(silent), O(frozen_timeout) seconds at most.
+
+    Returns whether it was waited, so that the cluster is to be looked at anew.
+    """
+    timeout = 0.0 if context.params["fenced"] else context.params["frozen_timeout"]
+    if timeout <= 0 or not connected_to(picture, silent):
+        return False
+    await until(watch, lambda now: not connected_to(now, silent), timeout=timeout, interval=5.0, light=True)
+    return True
 
 
 def account_options(context: Context) -> dict[str, Options]:

@@ -16,7 +16,7 @@ from .._cluster.rescue import Rescue, known_states, plan_rescue
 from .._cluster.watch import Watch
 from .._nats.errors import OptionsError
 from .argspec import ArgumentSpec
-from .cluster import LAST_PICTURE, changing, need_cluster, read_last_picture
+from .cluster import LAST_PICTURE, SILENT, changing, need_cluster, read_last_picture, until_cut_off
 from .cluster_backups import BACKUPS, read_backups
 from .module import Context, Outcome
 
@@ -31,6 +31,7 @@ RESCUE = (
     )
     .merge(LAST_PICTURE)
     .merge(BACKUPS)
+    .merge(SILENT)
 )
 # How often, and for how long, to look again while a survivor still believes in a leader.
 _BELIEF_LOOKS, _BELIEF_INTERVAL = 5, 5.0
@@ -78,13 +79,15 @@ async def rescue(context: Context) -> Outcome:
 
     def planned(picture: Picture) -> Rescue:
         known = known_states(picture, given, last, backups)
-        rescue = plan_rescue(picture, params["confirmed_dead"], wanted, known, params["accept_stale"])
+        rescue = plan_rescue(picture, params["confirmed_dead"], wanted, known, params["accept_stale"], params["fenced"])
         plan = dataclasses.replace(rescue.plan, warnings=(*rescue.plan.warnings, *unusable))
         return dataclasses.replace(rescue, plan=plan)
 
     async with changing(context) as watch:
         picture = await _look(watch)
         need_cluster(picture)
+        if picture.meta and await until_cut_off(context, watch, picture, picture.meta.members):
+            picture = await _look(watch)
         plan = planned(picture)
         values = _values(picture, plan)
         if not plan.plan.needed:

@@ -108,9 +108,8 @@ def _servers(picture: Picture) -> Found:
         if dangers:
             names = tuple(sorted(name for name, one in versions.items() if one == version))
             detail = f"{version}: {'; '.join(dangers)}."
-            yield Finding(
-                "line_with_data_loss_bugs", INFO, names, detail, "Upgrade to the newest release of 2.14 or 2.15."
-            )
+            remedy = "Upgrade to the newest release of 2.15, or leave undone what is named."
+            yield Finding("line_with_data_loss_bugs", INFO, names, detail, remedy)
     for server in live:
         yield from _server(server)
 

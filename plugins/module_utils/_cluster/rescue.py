@@ -15,7 +15,7 @@ from .held import LastPicture
 from .lines import can_rescue, oldest_line, recovery_without_rescue
 from .model import Meta, Picture, Server
 from .plan import Plan, Refusal, listing, meta_facts
-from .refusals import blind_refusals
+from .refusals import FENCE, blind_refusals, connected_to
 
 KnownStates = t.Mapping[str, t.Mapping[str, int]]
 
@@ -76,7 +76,12 @@ def _confirmed(meta: Meta, confirmed: t.Iterable[str]) -> dict[str, str]:
 
 
 def plan_rescue(
-    picture: Picture, confirmed: t.Sequence[str], wanted: int | None, known: KnownStates | None, accept_stale: bool
+    picture: Picture,
+    confirmed: t.Sequence[str],
+    wanted: int | None,
+    known: KnownStates | None,
+    accept_stale: bool,
+    fenced: bool = False,
 ) -> Rescue:
     """Lower the quorum to the number of live voters, or to C(wanted)."""
     meta, line = picture.meta, oldest_line(picture)
@@ -97,7 +102,7 @@ def plan_rescue(
     if meta.has_quorum:
         why = "Enough voters are alive to elect a leader by themselves."
         refusals.append(Refusal("quorum_not_lost", why))
-    refusals.extend(_dead_refusals(picture, meta, _confirmed(meta, confirmed)))
+    refusals.extend(_dead_refusals(picture, meta, _confirmed(meta, confirmed), fenced))
     refusals.extend(blind_refusals(picture) if known else ())
     votes = len(meta.voters)
     if votes == 0:
@@ -110,12 +115,12 @@ def plan_rescue(
         why = f"quorum_needed {quorum} is more than the {votes} live voters: it would elect nobody."
         refusals.append(Refusal("quorum_too_high", why))
     warnings = _known(picture, known, accept_stale, refusals)
-    text = f"{facts} Quorum to ask for: {quorum}, the number of live voters."
+    text = f"{facts} Quorum to ask for: {quorum}; live voters: {votes}."
     plan = Plan(nobody, True, tuple(refusals), tuple(warnings), text)
     return Rescue(plan, quorum, tuple(sorted(meta.members - picture.alive)))
 
 
-def _dead_refusals(picture: Picture, meta: Meta, dead: dict[str, str]) -> list[Refusal]:
+def _dead_refusals(picture: Picture, meta: Meta, dead: dict[str, str], fenced: bool) -> list[Refusal]:
     """Every member must be alive or confirmed dead, and nothing may contradict the confirmation."""
     refusals = []
     talking = [given for peer, given in sorted(dead.items()) if peer in picture.alive or peer not in picture.absent]
@@ -124,11 +129,17 @@ def _dead_refusals(picture: Picture, meta: Meta, dead: dict[str, str]) -> list[R
         why = f"No member: {', '.join(strangers)}. Members: {picture.names(meta.members)}."
         refusals.append(Refusal("unknown_server", why))
     talking = [given for given in talking if given not in strangers]
-    routed = {peer for server in picture.servers if server.alive for peer in server.routes} & dead.keys()
-    if talking or routed:
-        names = ", ".join([*talking, *(dead[peer] for peer in sorted(routed))])
-        why = f"Named in confirmed_dead, but alive or connected: {names}. Two groups would lead at once."
+    if talking:
+        why = f"Named in confirmed_dead, but alive: {', '.join(talking)}. Two groups would lead at once."
         refusals.append(Refusal("server_online", why))
+    routed = {peer for peer in dead if connected_to(picture, {peer})}
+    if routed and not fenced:
+        names = ", ".join(dead[peer] for peer in sorted(routed))
+        why = (
+            f"Named in confirmed_dead, but others still have open connections to {names}: frozen or cut off, or without"
+            f" power for less than 2 minutes. {FENCE}"
+        )
+        refusals.append(Refusal("server_frozen", why))
     open_ones = meta.members - picture.alive - dead.keys()
     if open_ones:
         why = f"Neither alive nor confirmed dead: {picture.names(open_ones)}. Make sure of each, then name it."

@@ -73,9 +73,12 @@ def _copies(picture: Picture, item: Item) -> Found:
         remedy = "Wait; if it lasts, read that server's log."
         yield Finding(f"{item.kind}_replica_absent", WARNING, label, detail, remedy)
     if group.desired:
-        status = (group.desired.get("status") or {}).get("description") or "no status"
-        detail = f"It is being moved or scaled: {status}."
-        yield Finding(f"{item.kind}_moving", INFO, label, detail, "Wait until it is done before taking a server away.")
+        status = group.desired.get("status") or {}
+        detail = f"It is being moved or scaled: {status.get('description') or 'no status'}."
+        remedy = "Wait until it is done before taking a server away."
+        if status.get("type") == "blocked":
+            remedy += " If it lasts: what it waits for is on a dead server; start that one, or delete what is named."
+        yield Finding(f"{item.kind}_moving", INFO, label, detail, remedy)
 
 
 def _placement(picture: Picture, stream: Stream) -> Found:

@@ -10,8 +10,17 @@ import dataclasses
 import pytest
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.backups import KnownBackup
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.errors import LastPictureError, RefusedError
-from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.evacuation import plan_evacuation
-from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.held import AccountNames, LastPicture
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.evacuation import (
+    held_up,
+    plan_evacuation,
+    under_way,
+)
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.groups import Consumer, Stream
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.held import (
+    AccountNames,
+    Held,
+    LastPicture,
+)
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.inventory import Inventory, take_inventory
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.model import Meta, MetaView, Picture, Server
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.plan import Plan, Refusal, resolve
@@ -23,6 +32,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.rescue 
     known_states,
     plan_rescue,
 )
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.wait import progress
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.answers import peer_id
 
 from unit.cluster import pictures as make
@@ -88,6 +98,9 @@ def test_an_open_route_means_frozen() -> None:
     frozen = dataclasses.replace(picture, servers=servers)
     assert words(removal(frozen)) == {"server_frozen"}
     assert words(removal(frozen, allow_online=True)) == set()
+    assert words(removal(frozen, fenced=True)) == set()
+    # Who answers is not off, whatever is said.
+    assert words(removal(make.picture(FOUR, frozenset(FOUR)), fenced=True)) == {"server_online"}
 
 
 def test_live_servers_and_leaders() -> None:
@@ -295,6 +308,34 @@ def rescue_words(
     return words(plan_rescue(picture, dead, quorum, known, accept_stale=False).plan)
 
 
+def moving(name: str, to: tuple[str, ...], why: str = "", *consumers: str) -> Stream:
+    """A stream on n1, n2, n3 that is being moved."""
+    desired = {"replicas": [{"peer": peer_id(one)} for one in to], "status": {"type": "blocked", "description": why}}
+    on = dataclasses.replace(make.group(3, *THREE, alive=DEAD_N2), desired=desired)
+    alive = make.group(1, "n1", alive=DEAD_N2)
+    made = tuple(Consumer("APP", name, one, True, alive) for one in consumers)
+    return dataclasses.replace(make.stream(name, on), consumers=made)
+
+
+def test_evacuations_of_dead_servers() -> None:
+    """What is moved off already is no change; what waits for the dead one is not waited for."""
+    target = ("n1", "n3", "n4")
+    blocked = moving("B", target, "waiting for consumer 'c 1' to migrate")
+    transient = moving("T", target, "waiting for consumer 'c' to migrate", "c")
+    on_its_way = make.picture(FOUR, DEAD_N2, (blocked, transient))
+    assert under_way(on_its_way, N2)
+    assert not under_way(make.picture(FOUR, DEAD_N2, (blocked, moving("O", THREE))), N2)
+    assert not under_way(make.picture(FOUR, DEAD_N2), N2)
+    waiting = held_up(on_its_way, N2)
+    assert waiting.keys() == {"APP > B"}
+    assert "the only copy of its consumer c 1" in waiting["APP > B"]
+    state = progress(on_its_way, N2, {}).excuse(waiting)
+    assert (state.pending.keys(), state.excused) == ({"APP > T"}, waiting)
+    held = Inventory((Held("APP", "B", "c 1"),), ())
+    plan = plan_evacuation(on_its_way, on_its_way.server(N2), held)
+    assert any("APP > B: consumers with their only copy on n2 hold up the move" in one for one in plan.warnings)
+
+
 def test_rescues() -> None:
     two_dead = make.picture(THREE, frozenset({"n1"}), leader="")
     plan = plan_rescue(two_dead, ["n2", peer_id("n3")], None, None, accept_stale=False)
@@ -315,7 +356,8 @@ def test_rescues() -> None:
             dataclasses.replace(one, routes=make.ids("n2") if one.alive else one.routes) for one in two_dead.servers
         ),
     )
-    assert rescue_words(routed, ["n2", "n3"]) == {"server_online"}
+    assert rescue_words(routed, ["n2", "n3"]) == {"server_frozen"}
+    assert plan_rescue(routed, ["n2", "n3"], None, None, accept_stale=False, fenced=True).plan.refusals == ()
 
 
 def test_stale_survivors() -> None:
