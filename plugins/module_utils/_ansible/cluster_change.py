@@ -152,16 +152,16 @@ async def _wait_whole(context: Context, watch: Watch, plan: Plan, *, changed: bo
         del state[:-1]
         return not state[0].pending and bool(picture.meta and picture.meta.leader)
 
-    _picture, finished = await until(
+    picture, finished = await until(
         watch, done, timeout=context.params["wait_timeout"], interval=context.params["wait_interval"]
     )
     values = _progress_values(state[0])
     if not finished:
+        advice = lines.stalled_by_leader(picture) or "Look at the servers' logs and at jetstream_cluster_info."
         raise NotWholeError(
             f"{plan.target.label} is no member any more, but {len(state[0].pending)} streams or consumers are not whole"
-            f" after {context.params['wait_timeout']:g} s: {_reasons(state[0].pending)}. Look at the servers' logs and"
-            " at jetstream_cluster_info; run again to go on waiting. Where a stream still lists the removed server, use"
-            " the option stream.",
+            f" after {context.params['wait_timeout']:g} s: {_reasons(state[0].pending)}. {advice} Run again to go on"
+            " waiting. Where a stream still lists the removed server, use the option stream.",
             changed=changed,
             values={**plan.values(), **values},
         )

@@ -10,7 +10,7 @@ import typing as t
 
 from .._nats.lines import Line
 from .finding import CRITICAL, INFO, SEVERITIES, WARNING, Finding
-from .lines import can_rescue, known_dangers, oldest_line, recovery_without_rescue
+from .lines import can_rescue, known_dangers, oldest_line, recovery_without_rescue, stalled_by_leader
 from .model import Picture, Server
 from .quorum import majority
 from .stream_findings import of_groups
@@ -102,6 +102,7 @@ def _servers(picture: Picture) -> Found:
     if len({Line.of(version).version[:2] for version in versions.values()}) > 1:
         detail = f"{', '.join(f'{name}: {version}' for name, version in sorted(versions.items()))}."
         remedy = "Finish the upgrade first: with 2.14 and 2.15 together, scaling, moving and evacuating stall."
+        remedy += f" {stalled_by_leader(picture)}" if stalled_by_leader(picture) else ""
         yield Finding("mixed_lines", WARNING, tuple(sorted(versions)), detail, remedy)
     for version in sorted(set(versions.values())):
         dangers = known_dangers(Line.of(version))

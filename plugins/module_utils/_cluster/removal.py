@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .groups import Stream
 from .inventory import Inventory
-from .lines import oldest_line, return_of_removed
+from .lines import oldest_line, return_of_removed, stalled_by_leader
 from .model import Picture, Server
 from .placement import replacements, why_not
 from .plan import Plan, Refusal, listing, meta_facts
@@ -62,7 +62,7 @@ def plan_removal(
     refusals.extend(data_refusals(picture, target, inventory, accept_data_loss))
     refusals.extend(_broken(picture, gone))
     unhealed, spare_why = unhealable(picture, gone)
-    warnings = list(inventory.notes)
+    warnings = [*inventory.notes, *filter(None, [stalled_by_leader(picture)])]
     if unhealed:
         text = f"{len(unhealed)} streams would stay with fewer replicas than they ask for ({spare_why})."
         if require_spare:
@@ -120,7 +120,7 @@ def plan_stream_removal(
     if group.has_quorum and verdict == LOSES_QUORUM:
         refusals.append(Refusal("quorum_after", f"{stream.label} would lose its majority."))
     unhealed = [] if group.wanted < 2 or len(replacements(picture, stream, gone)[0]) else [stream.label]
-    warnings = []
+    warnings = [*filter(None, [stalled_by_leader(picture)])]
     if unhealed:
         text = f"{stream.label} would stay with fewer replicas ({why_not(picture, stream, gone)})."
         if require_spare:
