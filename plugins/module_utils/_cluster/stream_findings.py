@@ -83,8 +83,8 @@ def _copies(picture: Picture, item: Item) -> Found:
 
 def _placement(picture: Picture, stream: Stream) -> Found:
     dead = frozenset(replica.peer for replica in stream.group.replicas if not replica.alive)
-    onto, lacking = replacements(picture, stream, dead)
-    if lacking and dead and len(onto) < lacking:
+    onto, lacking = replacements(picture, stream, dead) if dead else ([], 0)
+    if len(onto) < lacking:
         why = why_not(picture, stream, dead)
         detail = f"{lacking} of its replicas are lost and {len(onto)} servers can take one: {why}."
         remedy = "Add a server that fits, or change the stream's placement."
