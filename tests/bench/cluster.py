@@ -15,7 +15,6 @@ import sys
 import time
 from typing import Any
 
-
 SERVERS, STREAMS, CONSUMERS = 5, 2000, 4000
 
 
