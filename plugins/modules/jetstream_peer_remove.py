@@ -28,6 +28,8 @@ options:
   stream:
     description:
       - Remove the server from this stream only. The account that owns it is the one entry of O(accounts).
+      - Consumers of the stream with their only copy on that server start from the beginning, so that it is refused until
+        O(accept_data_loss).
     type: str
   allow_online:
     description:

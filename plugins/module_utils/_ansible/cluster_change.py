@@ -118,6 +118,7 @@ async def remove(context: Context) -> Outcome:
             values.update(
                 await _wait_whole(context, watch, plan, changed=sent.changed) if context.params["wait"] else {}
             )
+            warnings += _left_degraded(values)
         except NotWholeError:
             raise
         except NatsError as exc:
@@ -168,6 +169,14 @@ async def _wait_whole(context: Context, watch: Watch, plan: Plan, *, changed: bo
     return values
 
 
+def _left_degraded(values: dict[str, t.Any]) -> tuple[str, ...]:
+    """A warning about what is not whole and will not become so by waiting."""
+    reasons = values.get("reasons") or {}
+    if not reasons:
+        return ()
+    return (f"{len(reasons)} streams or consumers are not whole, and waiting does not help: {_reasons(reasons)}.",)
+
+
 def _progress_values(state: Progress) -> dict[str, t.Any]:
     return {"whole": state.whole, "pending": state.pending, "degraded": sorted(state.excused), "reasons": state.excused}
 
@@ -199,13 +208,15 @@ async def evacuate(context: Context) -> Outcome:
             return Outcome(changed, values, diff, plan.warnings)
         # Where it is under way already it does no harm, and takes in what a move of single streams does not.
         await actions.evacuate_server(watch, target)
+        warnings = plan.warnings
         try:
             values.update(await _wait_empty(context, watch, plan, changed=changed) if context.params["wait"] else {})
+            warnings += _left_degraded(values)
         except NotWholeError:
             raise
         except NatsError as exc:
-            return Outcome(changed, values, diff, plan.warnings, exc)
-        return Outcome(changed, values, diff, plan.warnings)
+            return Outcome(changed, values, diff, warnings, exc)
+        return Outcome(changed, values, diff, warnings)
 
 
 async def _wait_empty(context: Context, watch: Watch, plan: Plan, *, changed: bool) -> dict[str, t.Any]:

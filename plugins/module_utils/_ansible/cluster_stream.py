@@ -18,7 +18,7 @@ from .._cluster.wait import progress, until
 from .._cluster.watch import Watch
 from .._nats.answers import peer_id
 from .._nats.errors import ApiError, OptionsError, RequestTimeoutError
-from .cluster import account_api, account_options, need_cluster, until_cut_off
+from .cluster import account_api, account_options, inventory_of, need_cluster, until_cut_off
 from .module import Context, Outcome
 
 _NOT_A_PEER = 10040
@@ -74,6 +74,7 @@ async def remove_from_stream(context: Context, watch: Watch) -> Outcome:
         picture,
         target,
         stream,
+        await inventory_of(context, picture, target.peer),
         allow_online=params["allow_online"],
         accept_data_loss=params["accept_data_loss"],
         require_spare=params["require_spare"],

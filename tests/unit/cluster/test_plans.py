@@ -282,6 +282,22 @@ def test_one_stream() -> None:
     assert words(plan_stream_removal(alone, alone.server(peer_id("n3")), one, allow_online=True)) == {"data_loss"}
 
 
+def test_consumers_with_one_copy_are_lost_with_a_server_of_their_stream() -> None:
+    alive = frozenset(FOUR)
+    lone, safe = make.group(1, "n2", alive=alive), make.group(3, "n1", "n2", "n3", alive=alive)
+    picture = make.picture(FOUR, alive, (make.stream("S", safe, lone, safe), make.stream("T", lone)))
+    inventory = take_inventory(picture, N2, (), None)
+
+    def plan(**options: bool) -> Plan:
+        return plan_stream_removal(
+            picture, picture.server(N2), picture.streams[0], inventory, allow_online=True, **options
+        )
+
+    assert words(plan()) == {"data_loss"}
+    assert [one.label for one in plan().lost] == ["APP > S > c0"]
+    assert plan(accept_data_loss=True).refusals == ()
+
+
 def evacuation(picture: Picture, inventory: Inventory = NOTHING) -> Plan:
     return plan_evacuation(picture, picture.server(N2), inventory)
 
