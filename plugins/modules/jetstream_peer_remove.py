@@ -132,7 +132,8 @@ lost:
   description: >-
     Streams and consumers that only this server held, gone with it, each with C(account), C(stream), C(consumer), C(source)
     of the knowledge (V(accounts), V(last_picture), V(backup) or V(servers)), C(certain), C(last_seq), C(as_of) (when that
-    was so, in seconds since the epoch; null for now), and C(backup) (the path of the newest of O(backups) that has it) with
+    was so, in seconds since the epoch; null for now), C(ephemeral) (a consumer that is known not to be durable: its client
+    makes it anew, and nothing is refused for it), and C(backup) (the path of the newest of O(backups) that has it) with
     C(backup_taken).
   returned: when it was planned
   type: list

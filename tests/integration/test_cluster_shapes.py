@@ -191,3 +191,29 @@ def test_consumers_of_a_dead_server_hold_up_its_evacuation(make_cluster: Any, ap
     alive = sorted({"n1", "n2", "n3", "n4"} - {home})
     wait_for(lambda: kit.server_of(cluster, "A") == alive, 60, "the stream to be moved off")
     assert app.lost("A") == []
+
+
+def test_a_server_that_runs_without_jetstream(make_cluster: Any, apps: list[kit.App]) -> None:
+    """Its JetStream is off by mistake, its disk is there: it does not vote, and what it alone has is not thrown away."""
+    cluster = make_cluster(size=4, node_extra={})
+    app = client(apps, cluster)
+    app.stream("ONE", 1)
+    kit.until_placed(cluster, "ONE", 1)
+    (home,) = kit.server_of(cluster, "ONE")
+    kit.not_leader(cluster, home)
+    cluster.node(home).stop()
+    cluster.setup.options.node_extra[home] = {"jetstream": None}
+    cluster.node(home).start(wait=False)
+    cluster.node(home).wait_listening()
+    wanted = {"accounts": kit.accounts(cluster)}
+    wait_for(lambda: kit.findings(kit.run("cluster_info", cluster)) >= {"jetstream_disabled"}, 30, "it to be seen")
+    info = kit.run("cluster_info", cluster, **wanted)
+    assert (info["meta"]["live_voters"], info["status"]) == (3, "critical")
+    assert [one["name"] for one in info["only_on_dead"]] == ["APP > ONE"]
+    kit.refused(kit.run("peer_remove", cluster, peer=home, **wanted), "server_online", "data_loss")
+    kit.refused(kit.run("peer_remove", cluster, peer=home, allow_online=True, **wanted), "data_loss")
+    cluster.node(home).stop()
+    del cluster.setup.options.node_extra[home]
+    cluster.node(home).start(wait=False)
+    cluster.wait_ready(40, members=4)
+    assert kit.server_of(cluster, "ONE") == [home]

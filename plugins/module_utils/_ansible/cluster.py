@@ -12,7 +12,7 @@ import typing as t
 
 from .._cluster.errors import LastPictureError, NotClusteredError
 from .._cluster.held import AccountNames, LastPicture
-from .._cluster.inventory import Inventory, list_names, take_inventory
+from .._cluster.inventory import Inventory, list_names, take_inventory, tells_itself
 from .._cluster.model import Picture
 from .._cluster.refusals import connected_to
 from .._cluster.wait import until
@@ -164,7 +164,7 @@ async def inventory_of(context: Context, picture: Picture, peer: str) -> Invento
     last = read_last_picture(context)
     backups, warnings = read_backups(context)
     names: list[AccountNames] = []
-    if not picture.server(peer).alive:
+    if not tells_itself(picture, peer):
         for name, options in account_options(context).items():
             async with account_api(name, options, picture.accounts) as api:
                 # A name may be given as the account's id; the picture uses names.

@@ -65,11 +65,12 @@ def _known(backup: Backup, account: str) -> tuple[KnownBackup | None, str]:
         if not account:
             return None, "no manifest says of which account it is, nor does its place in a repository."
         taken = os.path.getmtime(os.path.join(backup.path, "backup.json"))
-        config, state, consumers = backup.config, backup.state, {}
+        config, state, consumers, ephemeral = backup.config, backup.state, {}, frozenset[str]()
     else:
         taken = parse_ns(manifest.started) / 1e9
         config, state = manifest.config, manifest.state
         account = manifest.account or account
+        ephemeral = frozenset(one.name for one in manifest.consumers if not one.config.get("durable_name"))
         consumers = {one.name: int(one.delivered.get("stream_seq") or 0) for one in manifest.consumers}
     replicas, last_seq = int(config.get("num_replicas") or 1), int(state.get("last_seq") or 0)
-    return KnownBackup(account, backup.stream, backup.path, taken, replicas, last_seq, consumers), ""
+    return KnownBackup(account, backup.stream, backup.path, taken, replicas, last_seq, consumers, ephemeral), ""

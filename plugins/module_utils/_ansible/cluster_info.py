@@ -72,8 +72,9 @@ Held = dict[str, Inventory]
 
 
 async def _held_by_dead(context: Context, picture: Picture) -> Held:
-    """What each dead member holds alone, by its name, as far as the options O(accounts) and O(last_picture) tell."""
-    dead = picture.absent - picture.alive
+    """What each member whose JetStream does not run holds alone, by its name, as far as the options tell."""
+    without = {one.peer for one in picture.servers if one.alive and one.member and not one.jetstream}
+    dead = (picture.absent - picture.alive) | without
     return {picture.server(peer).label: await inventory_of(context, picture, peer) for peer in sorted(dead)}
 
 
@@ -92,11 +93,11 @@ def _by_item(held: Held) -> list[tuple[One, list[str]]]:
 def _held_findings(held: Held) -> list[Finding]:
     found = []
     for one, servers in _by_item(held):
-        detail = f"No live server has it; its only copy is on {' or '.join(servers)}, which is dead."
+        detail = f"No live server has it; its only copy is on {' or '.join(servers)}, without JetStream now."
         if one.source == "backup":
             detail = (
                 f"No live server has it; it was there at {moment(one.as_of or 0.0)}, when it was backed up. Unless it"
-                f" was deleted since then, its only copy is on {' or '.join(servers)}, which is dead."
+                f" was deleted since then, its only copy is on {' or '.join(servers)}, without JetStream now."
             )
         have = f" ({one.backup}, of {moment(one.backup_taken)})" if one.backup_taken is not None else ""
         remedy = f"Start that server again, or restore it from a backup{have} once the server is removed."

@@ -17,7 +17,8 @@ from .model import Picture
 class KnownBackup:
     """A stream as its backup in C(path) has it. C(taken): when its state was told, in seconds since the epoch.
 
-    C(account) is a name or an id; C(consumers) maps the names of consumers to the last sequence delivered.
+    C(account) is a name or an id; C(consumers) maps the names of consumers to the last sequence delivered;
+    C(ephemeral) are those of them that are not durable.
     """
 
     account: str
@@ -27,6 +28,7 @@ class KnownBackup:
     replicas: int = 1
     last_seq: int = 0
     consumers: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
+    ephemeral: frozenset[str] = frozenset()
 
 
 def newest(backups: t.Iterable[KnownBackup], accounts: t.Mapping[str, str]) -> list[KnownBackup]:
@@ -59,7 +61,9 @@ def of_backups(
             key = (backup.account, backup.stream, consumer)
             if key in live or _ruled_out(key, backup.taken, names.get(backup.account), last, peer):
                 continue
-            found.append(Held(*key, source="backup", certain=False, last_seq=last_seq, as_of=backup.taken))
+            ephemeral = consumer in backup.ephemeral
+            held = Held(*key, "backup", certain=False, last_seq=last_seq, as_of=backup.taken, ephemeral=ephemeral)
+            found.append(held)
     return found
 
 
@@ -80,16 +84,18 @@ def _ruled_out(
 def with_backups(held: Held, backups: t.Iterable[KnownBackup]) -> Held:
     """The item with the newest backup that has it."""
     for one in backups:
-        if (one.account, one.stream) == (held.account, held.stream) and (
-            not held.consumer or held.consumer in one.consumers
-        ):
-            last_seq = one.consumers[held.consumer] if held.consumer else one.last_seq
-            return dataclasses.replace(
-                held,
-                backup=one.path,
-                backup_taken=one.taken,
-                last_seq=last_seq if held.last_seq is None else held.last_seq,
-            )
+        if (one.account, one.stream) != (held.account, held.stream):
+            continue
+        if held.consumer and held.consumer not in one.consumers:
+            continue
+        last_seq = one.consumers[held.consumer] if held.consumer else one.last_seq
+        return dataclasses.replace(
+            held,
+            backup=one.path,
+            backup_taken=one.taken,
+            last_seq=last_seq if held.last_seq is None else held.last_seq,
+            ephemeral=held.ephemeral or held.consumer in one.ephemeral,
+        )
     return held
 
 

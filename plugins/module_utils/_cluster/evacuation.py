@@ -66,16 +66,17 @@ def plan_evacuation(picture: Picture, target: Server, inventory: Inventory) -> P
         " or give it the server tag !jetstream."
     )
     waiting = [one for one in inventory.held if one.source != "servers"]
-    if not target.alive and (waiting or inventory.unknown):
+    silent = target.peer not in picture.usable
+    if silent and (waiting or inventory.unknown):
         names = listing(one.label for one in waiting) or "nobody can say what that is"
         warnings.append(f"What only {target.label} holds is moved off when it is back ({names}).")
     blocked = sorted({f"{one.account} > {one.stream}" for one in waiting if one.consumer} & {s.label for s in streams})
-    if blocked and not target.alive:
+    if blocked and silent:
         warnings.append(
             f"{listing(blocked)}: consumers with their only copy on {target.label} hold up the move of the stream. It"
             f" keeps {target.label} as one more replica until that one is back or these consumers are deleted."
         )
-    needed = bool(streams or waiting or (inventory.unknown and not target.alive))
+    needed = bool(streams or waiting or (inventory.unknown and silent))
     return Plan(target, needed, tuple(refusals), tuple(warnings), arithmetic, unhealed=tuple(s.label for s in stuck))
 
 
@@ -89,7 +90,7 @@ def under_way(picture: Picture, peer: str) -> bool:
 def held_up(picture: Picture, peer: str) -> dict[str, str]:
     """Streams whose move off the dead C(peer) waits for a consumer that nobody else has; labels and why."""
     found: dict[str, str] = {}
-    if picture.server(peer).alive:
+    if peer in picture.usable:
         return found
     for stream in touched(picture, peer):
         status = (stream.group.desired or {}).get("status") or {}

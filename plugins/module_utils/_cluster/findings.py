@@ -72,8 +72,11 @@ def _members(picture: Picture) -> Found:
             remedy = "Nothing is placed there. Wait 5 minutes if it was removed and came back, else restart or stop it."
             yield Finding("zombie_server", WARNING, (server.label,), detail, remedy)
         elif server.alive and server.member and not server.jetstream:
-            detail = "It is a member and answers, but its JetStream is disabled."
-            yield Finding("jetstream_disabled", WARNING, (server.label,), detail, "Read its log, then restart it.")
+            detail = (
+                "It is a member and answers, but its JetStream is off: it does not vote, and its copies are not there."
+            )
+            remedy = "Read its log, look at its configuration and its disk, then restart it."
+            yield Finding("jetstream_disabled", CRITICAL, (server.label,), detail, remedy)
         elif server.alive and server.member and server.health not in ("ok", ""):
             remedy = "Look again in half a minute; if it lasts, read its log."
             yield Finding("server_unhealthy", WARNING, (server.label,), f"It says: {server.health}.", remedy)

@@ -28,7 +28,8 @@ class Held:
     C(backup).
 
     C(certain) is false where several dead servers could have held it. C(last_seq) is what was last known, C(as_of)
-    when that was (seconds since the epoch; C(None): now). C(backup) is the path of the newest backup that has it,
+    when that was (seconds since the epoch; C(None): now). C(ephemeral): a consumer that is known to be none of the
+    durable ones, which its client makes anew. C(backup) is the path of the newest backup that has it,
     C(backup_taken) its time.
     """
 
@@ -39,6 +40,7 @@ class Held:
     certain: bool = True
     last_seq: int | None = None
     as_of: float | None = None
+    ephemeral: bool = False
     backup: str = ""
     backup_taken: float | None = None
 
@@ -69,12 +71,16 @@ class AccountNames:
 
 @dataclasses.dataclass(frozen=True)
 class LastPicture:
-    """An earlier result of jetstream_cluster_info: C(copies) maps (account, stream, consumer) to peers and last_seq."""
+    """An earlier result of jetstream_cluster_info: C(copies) maps (account, stream, consumer) to peers and last_seq.
+
+    C(ephemeral) are the consumers among them that are not durable.
+    """
 
     taken: float
     alive: frozenset[str]
     accounts: frozenset[str]
     copies: dict[tuple[str, str, str], tuple[frozenset[str], int]]
+    ephemeral: frozenset[Key] = frozenset()
 
     @classmethod
     def parse(cls, text: str, path: str) -> LastPicture:
@@ -87,6 +93,7 @@ class LastPicture:
                     f"{problem}: it lacks servers, streams or taken. Save the whole registered result."
                 )
             copies = {}
+            ephemeral = set()
             for stream in raw["streams"]:
                 account, name = stream["account"], stream["stream"]
                 peers = frozenset(one["peer"] for one in stream["replicas"])
@@ -94,8 +101,11 @@ class LastPicture:
                 for consumer in stream["consumers"]:
                     peers = frozenset(one["peer"] for one in consumer["replicas"])
                     copies[account, name, consumer["consumer"]] = (peers, int(consumer["delivered"]))
+                    if not consumer.get("durable", True):
+                        ephemeral.add((account, name, consumer["consumer"]))
             alive = frozenset(server["peer"] for server in raw["servers"] if server["alive"])
-            return cls(float(raw["taken"]), alive, frozenset(raw.get("accounts") or ()), copies)
+            accounts = frozenset(raw.get("accounts") or ())
+            return cls(float(raw["taken"]), alive, accounts, copies, frozenset(ephemeral))
         except (ValueError, KeyError, TypeError) as exc:
             raise LastPictureError(f"{problem} ({type(exc).__name__}: {exc}).") from None
 

@@ -25,6 +25,12 @@ class Inventory:
     notes: tuple[str, ...] = ()
 
 
+def tells_itself(picture: Picture, peer: str) -> bool:
+    """Whether the server lists what it has; one that runs without JetStream has its disk, and lists nothing."""
+    server = picture.server(peer)
+    return server.alive and server.seen and server.jetstream
+
+
 def of_servers(picture: Picture, peer: str) -> list[Held]:
     """What live servers show: groups whose every live copy is on C(peer)."""
     found = []
@@ -34,7 +40,8 @@ def of_servers(picture: Picture, peer: str) -> list[Held]:
             stream = item.name if item.kind == "stream" else getattr(item, "stream", "")
             consumer = item.name if item.kind == "consumer" else ""
             last = getattr(item, "last_seq", None)
-            found.append(Held(item.account, stream, consumer, "servers", last_seq=last))
+            ephemeral = not getattr(item, "durable", True)
+            found.append(Held(item.account, stream, consumer, "servers", last_seq=last, ephemeral=ephemeral))
     return found
 
 
@@ -42,7 +49,7 @@ def missing_names(picture: Picture, known: AccountNames) -> list[Held]:
     """What the meta group knows of an account and no live server has."""
     live = {stream.name: stream for stream in picture.streams if stream.account == known.account}
     # With two dead servers, a name does not tell which of them had it.
-    certain = picture.meta is None or len(picture.meta.members - picture.alive) <= 1
+    certain = picture.meta is None or len(picture.meta.members - picture.usable) <= 1
     found = [Held(known.account, name, certain=certain) for name in sorted(known.streams - live.keys())]
     for stream, names in sorted(known.consumers.items()):
         have = {consumer.name for consumer in live[stream].consumers} if stream in live else set()
@@ -54,7 +61,7 @@ def of_last_picture(picture: Picture, last: LastPicture, peer: str) -> list[Held
     """What had copies on C(peer) in the earlier picture and has no live copy now."""
     live = live_keys(picture)
     return [
-        Held(*key, source="last_picture", last_seq=last_seq, as_of=last.taken)
+        Held(*key, source="last_picture", last_seq=last_seq, as_of=last.taken, ephemeral=key in last.ephemeral)
         for key, (peers, last_seq) in sorted(last.copies.items())
         if peer in peers and key not in live
     ]
@@ -75,7 +82,7 @@ def take_inventory(
     held = {one.key: one for one in of_servers(picture, peer)}
     covered: set[str] = set()
     notes: list[str] = []
-    if picture.server(peer).alive and picture.server(peer).seen:
+    if tells_itself(picture, peer):
         return Inventory(tuple(with_backups(one, have) for one in held.values()), ())
     usable = last is not None and peer in last.alive
     if last is not None and not usable:

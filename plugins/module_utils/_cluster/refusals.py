@@ -77,6 +77,12 @@ def alive_refusals(picture: Picture, target: Server, allow_online: bool, fenced:
         return [Refusal("is_meta_leader", why)]
     if allow_online:
         return []
+    if target.alive and not target.jetstream:
+        why = (
+            f"{target.label} is alive, only its JetStream is off: look at its log, configuration and disk, and restart"
+            " it. To remove it nevertheless, stop it first, or allow it by allow_online."
+        )
+        return [Refusal("server_online", why)]
     if target.alive:
         evacuates = can_evacuate(oldest_line(picture))
         instead = "Evacuate it first (jetstream_peer_evacuate)" if evacuates else "Empty it and stop it first"
@@ -99,21 +105,25 @@ def alive_refusals(picture: Picture, target: Server, allow_online: bool, fenced:
 
 
 def data_refusals(picture: Picture, target: Server, inventory: Inventory, accept: bool) -> list[Refusal]:
-    """What only the server holds, or that nobody can say what it holds."""
+    """What only the server holds, or that nobody can say what it holds.
+
+    Consumers that are known to be ephemeral do not count: their clients make them anew.
+    """
     if accept:
         return []
     found = []
-    if inventory.held:
+    held = [one for one in inventory.held if not one.ephemeral]
+    if held:
         back = ""
         if not target.alive and can_evacuate(oldest_line(picture)):
             back = (
                 " If its disk may return, jetstream_peer_evacuate of the dead server keeps them (but not what was in"
                 " memory only): they are moved off when it is back."
             )
-        sure = "" if all(one.certain for one in inventory.held) else " (or another dead server)"
+        sure = "" if all(one.certain for one in held) else " (or another dead server)"
         why = (
-            f"Only {target.label}{sure} holds {len(inventory.held)} streams or consumers:"
-            f" {listing(one.text for one in inventory.held)}. They would come back empty, or not at all."
+            f"Only {target.label}{sure} holds {len(held)} streams or consumers:"
+            f" {listing(one.text for one in held)}. They would come back empty, or not at all."
             f"{back} Back up what can be, then say accept_data_loss."
         )
         found.append(Refusal("data_loss", why))

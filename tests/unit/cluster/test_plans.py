@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.backups import KnownBackup
@@ -32,6 +33,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.rescue 
     known_states,
     plan_rescue,
 )
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.result import picture_values
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.wait import progress
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.answers import peer_id
 
@@ -131,6 +133,40 @@ def test_what_a_dead_server_held_comes_from_the_accounts() -> None:
     assert all(held.certain for held in inventory.held)
     two = make.picture(("n1", "n2", "n3", "n4", "n5"), DEAD_N2, picture.streams)
     assert not any(held.certain for held in take_inventory(two, N2, (known,), None).held)
+
+
+def test_a_server_without_jetstream_lists_nothing_and_may_hold_much() -> None:
+    """It runs, its disk is there: what it alone has is asked of the accounts, as with a dead one."""
+    picture = make.picture(FOUR, frozenset(FOUR))
+    servers = tuple(dataclasses.replace(one, jetstream=one.name != "n2") for one in picture.servers)
+    disabled = dataclasses.replace(picture, servers=servers)
+    assert take_inventory(picture, N2, (), None).unknown == ()
+    assert take_inventory(disabled, N2, (), None).unknown == ("APP",)
+    known = AccountNames("APP", frozenset({"GONE"}), {})
+    (held,) = take_inventory(disabled, N2, (known,), None).held
+    assert (held.label, held.certain) == ("APP > GONE", True)
+    inventory = take_inventory(disabled, N2, (known,), None)
+    assert words(removal(disabled, inventory=inventory, allow_online=True)) == {"data_loss"}
+
+
+def test_consumers_that_are_not_durable_are_listed_and_no_loss() -> None:
+    """Their clients make them anew."""
+    lone = make.group(1, "n2", alive=frozenset(FOUR))
+    stream = make.stream("S", make.group(3, "n1", "n2", "n3", alive=frozenset(FOUR)), lone)
+    passing = dataclasses.replace(stream, consumers=(dataclasses.replace(stream.consumers[0], durable=False),))
+    picture = make.picture(FOUR, frozenset(FOUR), (passing,))
+    inventory = take_inventory(picture, N2, (), None)
+    assert [(one.label, one.ephemeral) for one in inventory.held] == [("APP > S > c0", True)]
+    assert words(removal(picture, inventory=inventory, allow_online=True)) == set()
+    # Where only names are known, an earlier picture or a backup may know better.
+    gone = dataclasses.replace(passing, consumers=(), group=make.group(3, "n1", "n2", "n3", alive=DEAD_N2))
+    dead = make.picture(FOUR, DEAD_N2, (gone,))
+    names = AccountNames("APP", frozenset({"S"}), {"S": frozenset({"c0"})})
+    assert words(removal(dead, inventory=take_inventory(dead, N2, (names,), None))) == {"data_loss"}
+    last = LastPicture.parse(json.dumps({**picture_values(picture), "taken": 900.0}), "/p")
+    assert words(removal(dead, inventory=take_inventory(dead, N2, (names,), last))) == set()
+    backup = KnownBackup("APP", "S", "/b", 950.0, 3, 5, {"c0": 3}, frozenset({"c0"}))
+    assert words(removal(dead, inventory=take_inventory(dead, N2, (names,), None, [backup]))) == set()
 
 
 def last_picture(alive: frozenset[str], **copies: tuple[str, ...]) -> LastPicture:
