@@ -194,7 +194,7 @@ def test_consumers_of_a_dead_server_hold_up_its_evacuation(make_cluster: Any, ap
 
 
 def test_a_server_that_runs_without_jetstream(make_cluster: Any, apps: list[kit.App]) -> None:
-    """Its JetStream is off by mistake, its disk is there: it does not vote, and what it alone has is not thrown away."""
+    """Off by mistake, and its disk is there: it does not vote, and what it alone has is not thrown away."""
     cluster = make_cluster(size=4, node_extra={})
     app = client(apps, cluster)
     app.stream("ONE", 1)
