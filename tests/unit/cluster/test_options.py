@@ -93,7 +93,8 @@ def test_backups_are_found_in_repositories_accounts_and_alone(tmp_path: Path) ->
     ]
     assert known[0].path == str(newest)
     assert known[0].taken == datetime.datetime(2026, 11, 22, 10, 0, 0, 500000, datetime.timezone.utc).timestamp()
-    assert (known[0].consumers, known[0].ephemeral) == ({"dur": 2}, {"dur"})
+    assert known[0].consumers == {"dur": 2}
+    assert known[0].ephemeral == {"dur"}
     for given in (tmp_path / "APP", tmp_path / "APP" / "latest", newest.parent, newest):
         assert [one.path for one in read_backups(context([], backups=[str(given)]))[0]] == [str(newest)]
 
