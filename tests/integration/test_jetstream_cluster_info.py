@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,11 +99,10 @@ def test_an_account_sees_its_own_and_is_told_what_is_missing(cluster: Any, app: 
     assert streams["INFO3"]["leader"] == cluster.stream_leader("INFO3").name
     assert result["meta"] is None
     for module in OTHERS:
-        started = time.monotonic()
         refused = kit.run(module, cluster, "app", **parameters(module))
         assert refused["error"] == "not_system_account"
         assert "system account" in refused["msg"]
-        assert time.monotonic() - started < 5
+        assert refused["duration"] < 5
 
 
 def test_a_standalone_server(server: Any) -> None:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,11 +79,12 @@ def test_two_of_three_dead_are_rescued_removed_and_writable(
     assert rescued["changed"] is True
     assert rescued["leader"] == "n1"
     assert {member["name"] for member in rescued["to_remove"]} == {"n2", "n3"}
-    assert kit.run("meta_rescue", cluster, **every)["changed"] is False
+    again = kit.start("meta_rescue", cluster, **every)
     for peer in ("n2", "n3"):
         removed = kit.run("peer_remove", cluster, peer=peer, accounts=kit.accounts(cluster))
         assert not removed.get("failed"), removed
         assert removed["changed"] is True
+    assert kit.finish(again)["changed"] is False
     assert kit.members(cluster) == ["n1"]
     app.fill("A", 10)
     assert app.lost("A") == []
@@ -96,45 +95,10 @@ def test_two_of_three_dead_are_rescued_removed_and_writable(
     assert app.lost("A") == []
 
 
-def test_a_stale_survivor_is_refused(make_cluster: Any, apps: list[kit.App], server_version: str) -> None:
-    cluster = make_cluster(size=3)
-    app = kit.App(cluster)
-    apps.append(app)
-    app.stream("A", 3)
-    kit.until_placed(cluster, "A", 3)
-    app.fill("A", 20)
-    cluster.node("n1").kill()
-    cluster.wait_meta_leader()
-    app.fill("A", 20)
-    seen = kit.run("cluster_info", cluster, sample_interval=0)
-    known = {"APP": {stream["stream"]: stream["last_seq"] for stream in seen["streams"]}}
-    assert known["APP"]["A"] == 40
-    cluster.node("n2").kill()
-    cluster.node("n3").kill()
-    cluster.node("n1").start(wait=False)
-    cluster.node("n1").wait_listening()
-    result = kit.run("meta_rescue", cluster, confirmed_dead=["n2", "n3"], known_states=known)
-    kit.refused(result, "stale_survivor")
-    # A kill may cost the survivor the messages that were not on its disk yet.
-    assert re.search(r"APP > A \(at (1?\d|20), was at 40\)", result["msg"])
-    # With nothing known the rescue is accepted; alone without a route, nobody leads until one more server starts.
-    alone = kit.run("meta_rescue", cluster, confirmed_dead=["n2", "n3"], known_states={"APP": {"A": 1}})
-    assert alone["error"] == "no_routes", alone
-    assert alone["changed"] is True
-    assert "Start one more server" in alone["msg"]
-    # What was refused did no harm: the others come back with all that was acknowledged.
-    cluster.node("n2").start(wait=False)
-    cluster.node("n3").start(wait=False)
-    cluster.wait_ready(60)
-    kit.until_placed(cluster, "A", 3)
-    app.fill("A", 2)
-    assert app.lost("A") == []
-
-
 def test_words_that_make_no_sense_are_refused_at_once(cluster: Any) -> None:
-    started = time.monotonic()
     wrong = kit.run("meta_rescue", cluster, confirmed_dead=["n2"], quorum_needed="some")
     assert wrong["error"] == "invalid_options"
+    assert wrong["duration"] < 3
     wrong = kit.run("meta_rescue", cluster, confirmed_dead=["n2"], known_states={"APP": 3})
     assert wrong["error"] == "invalid_options"
-    assert time.monotonic() - started < 10
+    assert wrong["duration"] < 3

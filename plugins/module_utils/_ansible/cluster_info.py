@@ -13,7 +13,8 @@ import typing as t
 
 from .._cluster.finding import CRITICAL, WARNING, Finding
 from .._cluster.findings import find
-from .._cluster.inventory import Held as One
+from .._cluster.held import Held as One
+from .._cluster.held import moment
 from .._cluster.inventory import Inventory
 from .._cluster.model import Picture
 from .._cluster.result import finding_values, picture_values, simulation_values
@@ -71,8 +72,9 @@ Held = dict[str, Inventory]
 
 
 async def _held_by_dead(context: Context, picture: Picture) -> Held:
-    """What each dead member holds alone, by its name, as far as the options O(accounts) and O(last_picture) tell."""
-    dead = picture.absent - picture.alive
+    """What each member whose JetStream does not run holds alone, by its name, as far as the options tell."""
+    without = {one.peer for one in picture.servers if one.alive and one.member and not one.jetstream}
+    dead = (picture.absent - picture.alive) | without
     return {picture.server(peer).label: await inventory_of(context, picture, peer) for peer in sorted(dead)}
 
 
@@ -91,8 +93,14 @@ def _by_item(held: Held) -> list[tuple[One, list[str]]]:
 def _held_findings(held: Held) -> list[Finding]:
     found = []
     for one, servers in _by_item(held):
-        detail = f"No live server has it; its only copy is on {' or '.join(servers)}, which is dead."
-        remedy = "Start that server again, or restore it from a backup once the server is removed."
+        detail = f"No live server has it; its only copy is on {' or '.join(servers)}, without JetStream now."
+        if one.source == "backup":
+            detail = (
+                f"No live server has it; it was there at {moment(one.as_of or 0.0)}, when it was backed up. Unless it"
+                f" was deleted since then, its only copy is on {' or '.join(servers)}, without JetStream now."
+            )
+        have = f" ({one.backup}, of {moment(one.backup_taken)})" if one.backup_taken is not None else ""
+        remedy = f"Start that server again, or restore it from a backup{have} once the server is removed."
         kind = "consumer" if one.consumer else "stream"
         found.append(Finding(f"{kind}_only_on_dead_server", CRITICAL, (one.label,), detail, remedy))
     unknown = sorted({account for inventory in held.values() for account in inventory.unknown})
@@ -128,14 +136,22 @@ async def _of_account(connection: Connection, exc: NotSystemAccountError) -> Out
             found = await api.consumers(name)
         return [{"name": one.name, "config": one.config, "cluster": one.cluster} for one in found.items], found.missing
 
-    details = await asyncio.gather(*(consumers(stream.name) for stream in listed.items))
+    # The list counts all consumers that are assigned, those on dead servers included.
+    with_some = [stream for stream in listed.items if stream.state.get("consumer_count") != 0]
+    found = await asyncio.gather(*(consumers(stream.name) for stream in with_some))
+    details = dict(zip((stream.name for stream in with_some), found))
     streams: list[Json] = []
     findings: list[Finding] = []
-    for stream, (items, absent) in zip(listed.items, details):
+    for stream in listed.items:
+        items, absent = details.get(stream.name, ([], ()))
         raw = {"config": stream.config, "state": stream.state, "cluster": stream.cluster, "consumer_detail": items}
         view = stream_view(account, raw)
         streams.append(_shown(view, {"stream": view.name, "messages": view.messages, "last_seq": view.last_seq}))
         streams[-1]["consumers"] = [_shown(one, {"consumer": one.name}) for one in view.consumers]
+        if stream.cluster:
+            findings.extend(_signs("stream", f"{account} > {view.name}", view))
+            for one in view.consumers:
+                findings.extend(_signs("consumer", f"{account} > {view.name} > {one.name}", one))
         findings.extend(_finding("consumer", f"{account} > {view.name} > {name}") for name in absent)
     findings.extend(_finding("stream", f"{account} > {name}") for name in listed.missing)
     missing = [
@@ -153,6 +169,23 @@ async def _of_account(connection: Connection, exc: NotSystemAccountError) -> Out
         **finding_values(findings),
     }
     return Outcome(False, values)
+
+
+def _signs(kind: str, label: str, view: t.Any) -> t.Iterator[Finding]:
+    """What a leader's word alone tells of a stream or consumer."""
+    copies = len(view.group.others) + bool(view.group.leader)
+    if not view.group.leader:
+        remedy = "Look again in half a minute; if it lasts, most of its servers are down."
+        yield Finding(f"{kind}_no_leader", CRITICAL, (label,), "Nobody leads it.", remedy)
+    elif copies < view.replicas:
+        detail = f"{copies} of {view.replicas} replicas: num_replicas asks for more than there are."
+        remedy = "Add a server that fits its placement."
+        yield Finding(f"{kind}_missing_replicas", WARNING, (label,), detail, remedy)
+    late = sorted(one.name or one.peer for one in view.group.others if one.offline or not one.current)
+    if late and view.group.leader:
+        detail = f"Not current, by its leader's word: {', '.join(late)}."
+        remedy = "See whether these servers are up; else wait."
+        yield Finding(f"{kind}_replica_behind", WARNING, (label,), detail, remedy)
 
 
 def _shown(view: t.Any, head: Json) -> Json:
