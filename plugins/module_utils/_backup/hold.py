@@ -72,8 +72,8 @@ async def _hold(js: JetStream, manifest: Manifest) -> Held:
 async def _make_anew(js: JetStream, name: str, config: Json) -> None:
     """Put an empty stream without publishers in the place of one whose server the cluster knows to be gone.
 
-    From about three minutes after the loss on, such a stream cannot be updated any more. It can be deleted, and a new one
-    is not placed on a server that is known to be gone.
+    From about three minutes after the loss on, such a stream cannot be updated any more. It can be deleted, and a new
+    one is not placed on a server that is known to be gone.
     """
     with contextlib.suppress(RequestTimeoutError):
         await js.call(f"STREAM.DELETE.{name}", timeout=_PATIENCE, what=f"delete stream {name}")
