@@ -195,6 +195,17 @@ def test_a_rescue_takes_the_names_of_all_the_dead() -> None:
         quorum_loss.decide(quorum(rescue={"error": "stale_survivor", "msg": "behind"}))
 
 
+def test_the_dead_may_be_nameless() -> None:
+    nameless = cluster(("n2", "n3"), size=3)
+    for member in nameless["meta"]["members"][1:]:
+        member["name"] = ""
+    assert quorum_loss.decide(quorum(cluster=nameless))["action"] == "rescue"
+    with pytest.raises(InputError, match="all members that do not answer"):
+        quorum_loss.decide(quorum(cluster=nameless, dead=["n1", "n3"]))
+    nameless["meta"].update(has_quorum=True, leader="n1", needed=1, rescue=True)
+    assert quorum_loss.decide(quorum(cluster=nameless))["dead"] == ["n2", "n3"]
+
+
 def test_older_lines_start_the_old_names_or_say_how() -> None:
     old = cluster(("n2", "n3"), size=3, version="2.12.15")
     facts = quorum(cluster=old, rescue={"error": "unsupported_by_server", "msg": "old"}, confirm=["n2", "n3"])
