@@ -36,12 +36,12 @@ BACKUP_INFO = ArgumentSpec(
 async def backup_info(context: Context) -> Outcome:
     """The work of jetstream_backup_info."""
     level, share = context.params["verify"], check_share(context.params)
-    path, places = _places(context.params["path"])
+    path, found = places(context.params["path"])
     stop = threading.Event()
     loop = asyncio.get_running_loop()
     try:
         looked = await loop.run_in_executor(
-            None, lambda: look(places, level, share, write=not context.check_mode, stop=stop.is_set)
+            None, lambda: look(found, level, share, write=not context.check_mode, stop=stop.is_set)
         )
     finally:
         stop.set()
@@ -64,7 +64,7 @@ def check_share(params: t.Mapping[str, t.Any]) -> Share:
     return share
 
 
-def _places(given: str) -> tuple[str, list[str]]:
+def places(given: str) -> tuple[str, list[str]]:
     """The directory without symbolic links, and those of the streams in it."""
     path = os.path.realpath(normal_path(given))
     if not os.path.isdir(path):
