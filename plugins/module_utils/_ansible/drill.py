@@ -16,7 +16,8 @@ import typing as t
 from .._archive.times import parse_ns
 from .._backup.checked import identity
 from .._backup.directory import normal_path
-from .._backup.drill import Drill, DrillOptions, DrillRun
+from .._backup.drill import DrillRun
+from .._backup.drill_result import Drill, DrillOptions
 from .._backup.drilled import Drilled, last_drill, remember_drill
 from .._backup.errors import PathError
 from .._backup.inspect import Backup, inspect, problems_json

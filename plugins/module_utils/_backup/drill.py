@@ -28,10 +28,11 @@ from .._server.errors import ServerError
 from .._server.local import LocalServer
 from .consumers import expected, settled
 from .drill_compare import NAMED, Reading, consumer_differences, read_and_compare
+from .drill_result import Drill, DrillOptions
 from .errors import RestoreError
 from .inspect import Backup, inspect
 from .opened import open_data
-from .plan import RestoreOptions, look_at_target, wanted_config
+from .plan import look_at_target, wanted_config
 from .room import delete_if_there
 from .selective import restore_selected
 from .session import Session
@@ -44,41 +45,6 @@ _PATIENCE = 5.0
 _LAST_WORDS = 0.3
 # The most that a server takes.
 _MAX_PAYLOAD = 64 * 1024 * 1024
-
-
-@dataclasses.dataclass(frozen=True)
-class DrillOptions:
-    """C(binary): the nats-server. C(parent): where its temporary files go, empty for the system's own place."""
-
-    binary: str = "nats-server"
-    parent: str = ""
-    verify: str = "quick"
-    restore: RestoreOptions = dataclasses.field(default_factory=RestoreOptions)
-
-
-@dataclasses.dataclass(frozen=True)
-class Drill:
-    """What became of one backup.
-
-    C(status): C(identical), C(different), C(invalid) (found before the restore), C(failed) (it could not be restored or
-    read). C(seconds): of its C(verify), C(restore) and C(read). C(differences): the first; C(count): of how many.
-    """
-
-    backup: Backup
-    status: str
-    reading: Reading = dataclasses.field(default_factory=Reading)
-    differences: tuple[str, ...] = ()
-    count: int = 0
-    consumers: int = 0
-    reason: str = ""
-    failure: Exception | None = None
-    notes: tuple[str, ...] = ()
-    seconds: t.Mapping[str, float] = dataclasses.field(default_factory=dict)
-
-    @property
-    def restore_seconds(self) -> float:
-        """What a restore of it takes on this machine: the check before it, and the restore itself."""
-        return self.seconds.get("verify", 0.0) + self.seconds.get("restore", 0.0)
 
 
 class DrillRun:
