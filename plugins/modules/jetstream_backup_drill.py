@@ -24,9 +24,17 @@ description:
   - When it was done, and with which result, is noted beside each backup in C(drill.json), but not in check mode.
 options:
   path:
-    description: Directory of a stream's or an account's backup, or one that holds several.
+    description:
+      - Directory of a stream's or an account's backup, or one that holds several.
+      - Of a repository of sets, the newest whole set of each account is taken, or the one that O(set) or O(before) means.
     type: path
     required: true
+  set:
+    description: Name of the set to take, or V(latest). Of a repository only.
+    type: str
+  before:
+    description: Take the newest set that was finished not after this moment, RFC 3339. Of a repository only.
+    type: str
   streams:
     description: Names of the streams, or globs. A name without a glob must be there.
     type: list
@@ -168,11 +176,16 @@ streams:
     format:
       description: C(V1) or C(V2); null if it cannot be told.
       type: str
+    set:
+      description: Name of the set that it belongs to, empty if it belongs to none.
+      type: str
     backed_up:
       description: When the backup began, RFC 3339, empty where no manifest tells.
       type: str
     age:
-      description: Seconds since then; what came later would be lost (RPO). Null where no manifest tells.
+      description:
+        - Seconds since then, or since its set last found it to be what the stream is; what came later would be lost (RPO).
+          Null where no manifest tells.
       type: float
     archive_size:
       description: Size of the data file in bytes.

@@ -251,3 +251,25 @@ def test_through_ansible(home: Home) -> None:
     (done,) = play([{"natsops.jetstream.jetstream_backup_drill": arguments}]).results
     assert sorted(by_name(done)) == ["KV_settings", "PLAIN"]
     assert done["passed"]
+
+
+def test_the_newest_set_of_a_repository(tmp_path: Path, server_version: str) -> None:
+    repository = tmp_path / "backups"
+    with Server(Options(version=server_version)) as server:
+        rounds.create_streams(server, ["A", "B"])
+        sets = []
+        for number in range(2):
+            rounds.publish(server, "A.x", b"message %d" % number)
+            sets.append(rounds.backup_account(server, repository / "APP", sets=True)["set"])
+    newest = by_name(drill(repository, server_version))
+    assert {name: (one["set"], one["messages"]) for name, one in newest.items()} == {
+        "A": (sets[1], 2),
+        "B": (sets[1], 0),
+    }
+    first = by_name(drill(repository, server_version, set=sets[0]))
+    assert {name: (one["set"], one["messages"]) for name, one in first.items()} == {
+        "A": (sets[0], 1),
+        "B": (sets[0], 0),
+    }
+    absent = drill(repository / "APP", server_version, set="20200101T000000Z")
+    assert (absent["error"], sets[1] in absent["msg"]) == ("set_not_found", True)

@@ -20,7 +20,7 @@ from .._backup.drill import DrillRun
 from .._backup.drill_result import Drill, DrillOptions
 from .._backup.drilled import Drilled, last_drill, remember_drill
 from .._backup.errors import PathError
-from .._backup.inspect import Backup, inspect, problems_json
+from .._backup.inspect import Backup, inspect, looks_like_backup, problems_json
 from .._backup.manifest import now
 from .._backup.plan import RestoreOptions
 from .._backup.results import failure_json
@@ -30,7 +30,8 @@ from .._nats.errors import OptionsError
 from .._nats.model import Json
 from .argspec import ArgumentSpec
 from .backup import named, positive
-from .backup_info import places
+from .backup_info import below, places
+from .backup_sets import account_directories, chosen_sets, membership
 from .module import Context, Outcome
 
 DRILL = ArgumentSpec(
@@ -38,6 +39,8 @@ DRILL = ArgumentSpec(
         "path": {"type": "path", "required": True},
         "streams": {"type": "list", "elements": "str", "default": ["*"]},
         "exclude": {"type": "list", "elements": "str", "default": []},
+        "set": {"type": "str"},
+        "before": {"type": "str"},
         "sample": {"type": "str"},
         "server_binary": {"type": "str", "default": "nats-server"},
         "temp_path": {"type": "path"},
@@ -85,8 +88,12 @@ async def drill(context: Context) -> Outcome:
 
 
 def _find(params: t.Mapping[str, t.Any]) -> tuple[str, list[Backup]]:
-    """The backups to choose from."""
+    """The backups to choose from: of a repository, those of one set of each account."""
     path, directories = places(normal_path(params["path"]))
+    accounts = [] if looks_like_backup(path) else account_directories(path)
+    if accounts or params["set"] or params["before"]:
+        chosen = chosen_sets(accounts, params["set"], params["before"])
+        directories = sorted(place for one in chosen for place in below(one.path))
     globs, exclude = named(params), tuple(params["exclude"])
     backups = [
         inspect(directory, "none")
@@ -133,6 +140,7 @@ def describe(result: Drill, moment: str) -> Json:
         "restored": result.status in ("identical", "different"),
         "identical": result.status == "identical",
         "format": backup.format,
+        "set": membership(backup.path, {}).get("set", ""),
         "backed_up": manifest.started if manifest else "",
         "age": age(backup, moment),
         "archive_size": backup.size,
@@ -155,10 +163,14 @@ def describe(result: Drill, moment: str) -> Json:
 
 
 def age(backup: Backup, moment: str) -> float | None:
-    """Seconds from the begin of the backup, what came after which would be lost; C(None) without a manifest."""
+    """Seconds from the begin of the backup, or from when its set last found it to be what the stream is, to C(moment).
+
+    What came later would be lost. C(None) without a manifest.
+    """
     if backup.manifest is None:
         return None
-    return round((parse_ns(moment) - parse_ns(backup.manifest.started)) / 1e9, 3)
+    at = membership(backup.path, {}).get("current_at") or backup.manifest.started
+    return round((parse_ns(moment) - parse_ns(at)) / 1e9, 3)
 
 
 def _rate(size: int, seconds: float) -> int:
