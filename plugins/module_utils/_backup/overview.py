@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import typing as t
 
 from .._archive.report import ERROR
 from .._nats.model import Json
-from .checked import checked_json, known_damage, last_check
+from .checked import checked_json, last_check
 from .directory import DATA_V1, DATA_V2
 from .drilled import drilled_json, last_drill
 from .errors import InvalidBackupError
@@ -29,7 +30,7 @@ class Overview:
     """Looks at accounts, each backup once however many sets share it. C(disk): bytes of all data files."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, int], Json] = {}
+        self._known: dict[tuple[int, int], Backup] = {}
         self.disk = 0
 
     def with_sets(self, directory: str) -> Json:
@@ -38,16 +39,19 @@ class Overview:
         first = newest(sets)
         rows: dict[str, dict[str, Json]] = {}
         earlier: dict[str, t.Any] = {}
+        cells = []
         for one in sets:
             members = one.about.streams if one.about else {}
             names = {*members, *_directories(one.path)}
             for name in sorted(names):
                 cell = self._cell(os.path.join(one.path, name), members.get(name), one.about)
                 key = cell.pop("key")
+                cells.append((key, cell))
                 if cell["status"] == "new" and key is not None and earlier.get(name) == key:
                     cell["status"] = "same"
                 earlier[name] = key
                 rows.setdefault(name, {})[one.name] = cell
+        self._share(cells)
         listed = [_set(one, one is first) for one in sets]
         account = first.about.account if first and first.about else ""
         return _account(directory, account, listed, rows, first.name if first else PLAIN)
@@ -63,7 +67,7 @@ class Overview:
         rows: dict[str, dict[str, Json]] = {}
         for name in sorted({*members, *_directories(directory)}):
             cell = self._cell(os.path.join(directory, name), members.get(name), about)
-            cell.pop("key")
+            self._share([(cell.pop("key"), cell)])
             rows[name] = {PLAIN: cell}
         only = _set(BackupSet(PLAIN, directory, about, trouble), True) if about or trouble else None
         accounts = {cell[PLAIN].get("account") for cell in rows.values()} - {None, ""}
@@ -92,20 +96,36 @@ class Overview:
                 continue
             key = (found.st_dev, found.st_ino)
             break
-        if key is None and not (os.path.isdir(path) and os.listdir(path)):
-            return None, {}
         if key is None:
-            return None, describe(inspect(path, "none"))
+            there = os.path.isdir(path) and os.listdir(path)
+            return None, describe(inspect(path, "none")) if there else {}
         if key not in self._known:
             self.disk += found.st_size
-            self._known[key] = describe(inspect(path, "none"))
-        return key, self._known[key]
+            self._known[key] = inspect(path, "none")
+        return key, describe(dataclasses.replace(self._known[key], path=path))
+
+    @staticmethod
+    def _share(cells: t.Iterable[tuple[tuple[int, int] | None, Json]]) -> None:
+        """Checks and drills are noted in one directory and hold for the same file in every set: the last one counts."""
+        last: dict[tuple[t.Any, str], Json] = {}
+        listed = [(key, cell) for key, cell in cells if key is not None]
+        for key, cell in listed:
+            for part in ("verified", "drill"):
+                note, other = cell[part], last.get((key, part))
+                if note and (other is None or note["time"] > other["time"]):
+                    last[key, part] = note
+        for key, cell in listed:
+            for part in ("verified", "drill"):
+                cell[part] = last.get((key, part))
+            checked = cell["verified"]
+            if checked and not checked["valid"] and not cell["problems"]:
+                text = f"a full check on {checked['time'][:16]}Z found {', '.join(checked['problems'])}"
+                cell.update(valid=False, problems=[{"id": "damage_known", "message": text}])
 
 
 def describe(backup: Backup) -> Json:
     """What a cell shows of a backup."""
     checked = last_check(backup)
-    backup = known_damage(backup, checked)
     manifest = backup.manifest
     verified: Json | None = None
     if checked is not None:

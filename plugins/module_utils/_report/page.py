@@ -114,11 +114,11 @@ def _problems(problems: t.Sequence[Json]) -> str:
             f'<td>{_text(one["set"])}</td><td class="text">{_text(one["text"])}</td></tr>'
         )
     head = "<tr><th>Kind</th><th>Account</th><th>Stream</th><th>Set</th><th>What</th></tr>"
-    return f"<h2>Problems</h2>{_table(head, rows)}"
+    return f"<h2>Problems</h2>{_table(head, rows, 'stack')}"
 
 
-def _table(head: str, rows: t.Sequence[str]) -> str:
-    return f'<div class="wide"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
+def _table(head: str, rows: t.Sequence[str], kind: str = "") -> str:
+    return f'<div class="wide {kind}"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def _account(account: Json) -> str:

@@ -30,8 +30,8 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:.35rem .6rem;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap;vertical-align:top}
 tbody tr:last-child>*{border-bottom:0}
 thead th{background:var(--head);font-size:.85rem;font-weight:600}
-tbody th{position:sticky;left:0;background:var(--card);max-width:16rem;overflow-wrap:anywhere;white-space:normal;
-font-weight:600}
+tbody th{position:sticky;left:0;background:var(--card);min-width:9rem;max-width:16rem;overflow-wrap:break-word;
+white-space:normal;font-weight:600}
 td.num{text-align:right}
 td.mark{text-align:center}
 td.text{white-space:normal;min-width:16rem;overflow-wrap:anywhere}
@@ -39,7 +39,9 @@ td small{display:block;color:var(--dim)}
 .good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad);font-weight:600}
 footer{margin-top:2.5rem;color:var(--dim);font-size:.85rem}
 @media(max-width:40rem){main{padding:1rem .6rem 2rem}th,td{padding:.3rem .4rem}
-tbody th{max-width:9rem}dl{grid-template-columns:1fr 1fr}}
+tbody th{min-width:7rem;max-width:9rem}.stack thead{display:none}.stack tr{display:block;padding:.3rem 0;
+border-bottom:1px solid var(--line)}.stack td{display:block;border:0;padding:0 .6rem;white-space:normal}
+dl{grid-template-columns:1fr 1fr}}
 @media print{:root{--fg:#000;--dim:#444;--bg:#fff;--card:#fff;--line:#999;--head:#eee;
 --good:#000;--warn:#000;--bad:#000}
 body{font-size:10pt}main{max-width:none;padding:0}.wide{overflow:visible;border:0}tbody th{position:static}
@@ -50,5 +52,5 @@ th,td{padding:.15rem .3rem;white-space:normal}thead{display:table-header-group}t
 SCRIPT = """
 for(const e of document.querySelectorAll("time")){const s=(Date.now()-Date.parse(e.dateTime))/1000;if(!(s>=0))continue;
 const[n,u]=s<5400?[s/60,"min"]:s<172800?[s/3600,"h"]:[s/86400,"d"];
-const m=document.createElement("small");m.textContent=Math.round(n)+" "+u+" ago";e.after(m)}
+const m=document.createElement("small");m.textContent=" "+Math.round(n)+" "+u+" ago";e.after(m)}
 """

@@ -82,13 +82,18 @@ def _problems(account: Json, max_age: float | None, now: float) -> t.Iterator[Js
         elif one["newest"] and not one["complete"]:
             yield problem("error", "", one["set"], "The newest set is not complete: not every stream is current in it.")
     for row in account["streams"]:
+        found: dict[str, list[str]] = {}
         for where, cell in row["cells"].items():
-            first = where == account["newest"]
-            for found in cell.get("problems") or ():
-                severity = "lost" if first else "error"
-                yield problem(severity, row["stream"], where, f"Damaged: {found['message']} ({found['id']})")
-            if first:
-                yield from _of_newest(problem, row["stream"], where, cell, max_age, now)
+            for one in cell.get("problems") or ():
+                found.setdefault(f"Damaged: {one['message']} ({one['id']})", []).append(where)
+        for text, places in found.items():
+            # Sets share what did not change: one damaged file can be in many.
+            where = account["newest"] if account["newest"] in places else places[-1]
+            also = f"; the same in {len(places) - 1} other sets" if len(places) > 1 else ""
+            yield problem("lost" if where == account["newest"] else "error", row["stream"], where, f"{text}{also}")
+        if account["newest"] in row["cells"]:
+            cell = row["cells"][account["newest"]]
+            yield from _of_newest(problem, row["stream"], account["newest"], cell, max_age, now)
 
 
 def _of_newest(
