@@ -32,7 +32,7 @@ def page(overview: Json) -> str:
     title = _text(overview["title"])
     body = [
         f"<h1>{title}</h1>",
-        f'<p class="dim"><span class="path">{_text(overview["path"])}</span>, as of {moment(overview["as_of"])}</p>',
+        f'<p class="dim"><span class="path">{_text(overview["path"])}</span>, as of {moment(overview["as_of"])} (times are UTC)</p>',
         _verdict(overview),
         _figures(overview["summary"]),
         _problems(overview["problems"]),
@@ -56,7 +56,7 @@ def moment(time: str) -> str:
     """A time to the minute, which the reader's browser completes with its age."""
     if not time:
         return '<span class="dim">never</span>'
-    return f'<time datetime="{_text(time)}">{_text(time[:16].replace("T", " "))}&nbsp;UTC</time>'
+    return f'<time datetime="{_text(time)}">{_text(time[:16].replace("T", " "))}</time>'
 
 
 def amount(number: float) -> str:
@@ -73,9 +73,10 @@ def verdict(overview: Json) -> tuple[str, str]:
     problems, summary = overview["problems"], overview["summary"]
     bad = [one for one in problems if one["severity"] != "warning"]
     if bad:
-        return f"{len(bad)} of {len(problems)} problems need attention. The worst: {_said(bad[0])}", "bad"
+        told = "One problem needs attention" if len(bad) == 1 else f"{len(bad)} problems need attention. The worst"
+        return f"{told}: {_said(bad[0])}", "bad"
     if problems:
-        return f"Every newest backup is there; {len(problems)} warnings.", "warn"
+        return f"Every newest backup is there, with {len(problems)} to look at: {_said(problems[0])}", "warn"
     return f"All {summary['streams']} streams have a newest backup without a known problem.", ""
 
 
