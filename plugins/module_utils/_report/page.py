@@ -32,7 +32,7 @@ def page(overview: Json) -> str:
     title = _text(overview["title"])
     body = [
         f"<h1>{title}</h1>",
-        f'<p class="dim"><span class="path">{_text(overview["path"])}</span>, as of {moment(overview["as_of"])} (times are UTC)</p>',
+        _about(overview),
         _verdict(overview),
         _figures(overview["summary"]),
         _problems(overview["problems"]),
@@ -83,6 +83,11 @@ def verdict(overview: Json) -> tuple[str, str]:
 def _said(problem: Json) -> str:
     where = " > ".join(part for part in (problem["account"], problem["stream"]) if part)
     return f"{where}: {problem['text']}"
+
+
+def _about(overview: Json) -> str:
+    place = f'<span class="path">{_text(overview["path"])}</span>'
+    return f'<p class="dim">{place}, as of {moment(overview["as_of"])}; all times are UTC</p>'
 
 
 def _verdict(overview: Json) -> str:
