@@ -109,7 +109,8 @@ class DrillRun:
         try:
             with open_data(backup) as descriptor:
                 data = _path_of(descriptor, backup)
-                with contextlib.closing(Fingerprint(data, process=backup.size >= WORTH_A_PROCESS)) as fingerprint:
+                apart = backup.format == "V1" and backup.size >= WORTH_A_PROCESS
+                with contextlib.closing(Fingerprint(data, process=apart)) as fingerprint:
                     return await self._restore(drill, data, fingerprint, session, server, seconds)
         except (NatsError, ArchiveError, OSError) as exc:
             reason = str(exc)
