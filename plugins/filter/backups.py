@@ -13,6 +13,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._report import (
     assessment,
     backups,
     cluster_loss,
+    drills,
     restores,
 )
 from ansible_collections.natsops.jetstream.plugins.module_utils._report.inputs import InputError
@@ -22,6 +23,7 @@ _VERBS: dict[str, t.Any] = {
     "assess": assessment,
     "backup": backups,
     "cluster_loss": cluster_loss,
+    "drill": drills,
     "restore": restores,
 }
 
