@@ -25,6 +25,7 @@ def checks() -> list[steps.Step]:
         steps.Step("ruff check", [tool("ruff"), "check"]),
         steps.Step("ruff format", [tool("ruff"), "format", "--check"]),
         steps.Step("mypy module_utils", [tool("mypy"), "-p", f"{PLUGINS}.module_utils"]),
+        steps.Step("mypy filters", [tool("mypy"), "-p", f"{PLUGINS}.filter"]),
         steps.Step("mypy tests", [tool("mypy"), *python]),
         steps.Step("yamllint", [tool("yamllint"), "--strict", *yaml, ".ansible-lint", ".yamllint"]),
         steps.Step("shellcheck", [tool("shellcheck"), *shell]),

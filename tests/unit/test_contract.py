@@ -32,7 +32,16 @@ KNOWN_MODULES = {
     "jetstream_stream_restore",
 }
 # Imports go from a higher layer to a lower one, or stay within a ring.
-LAYER = {"modules": 0, "_ansible": 1, "_backup": 2, "_cluster": 2, "_archive": 3, "_nats": 3, "_server": 3}
+LAYER = {
+    "modules": 0,
+    "_ansible": 1,
+    "_backup": 2,
+    "_cluster": 2,
+    "_archive": 3,
+    "_nats": 3,
+    "_server": 3,
+    "_report": 3,
+}
 PACKAGE = "ansible_collections.natsops.jetstream.plugins"
 
 each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)

@@ -58,6 +58,11 @@ class Line:
         return self.version >= (2, 15, 0)
 
     @property
+    def resets_consumers(self) -> bool:
+        """A consumer can be moved to a sequence by CONSUMER.RESET; older lines make it anew."""
+        return self.version >= (2, 14, 0)
+
+    @property
     def strict_json(self) -> bool:
         """Unknown fields of a request are an error (10025) instead of being ignored."""
         return self.version >= (2, 12, 0)

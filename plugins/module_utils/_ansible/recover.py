@@ -1,0 +1,83 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bringing back what a lost server alone held: from parameters to the backup ring, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .._backup.directory import normal_path
+from .._backup.errors import RestoreError
+from .._backup.hold import hold
+from .._backup.newest import manifests, newest
+from .._backup.recovery import Recovered, Recovery
+from .._backup.results import failure_json
+from .._backup.session import Session
+from .argspec import ArgumentSpec
+from .backup import named, positive
+from .module import Context, Outcome
+
+_COMMON: dict[str, t.Any] = {
+    "path": {"type": "path", "required": True},
+    "streams": {"type": "list", "elements": "str", "default": ["*"]},
+}
+HOLD = ArgumentSpec(dict(_COMMON))
+RECOVER = ArgumentSpec({**_COMMON, "wait_timeout": {"type": "float", "default": 60.0}})
+
+
+async def account_hold(context: Context) -> Outcome:
+    """The work of jetstream_account_hold."""
+    path = newest(normal_path(context.params["path"]))
+    known, without = manifests(path, named(context.params))
+    async with Session(context.connection) as session:
+        results = await session.run(lambda js: hold(js, known, check=context.check_mode))
+        account = session.account
+    warnings = tuple(f"stream {one.stream} could not be held: {one.reason}" for one in results if one.reason)
+    return Outcome(
+        any(one.status != "failed" for one in results),
+        {"path": path, "account": account, "streams": [dataclasses.asdict(one) for one in results]},
+        warnings=(*warnings, *without),
+    )
+
+
+async def account_recover(context: Context) -> Outcome:
+    """The work of jetstream_account_recover."""
+    positive(context.params, "wait_timeout")
+    path = newest(normal_path(context.params["path"]))
+    known, without = manifests(path, named(context.params))
+    async with Session(context.connection) as session:
+        recovery = Recovery(session, path, known, check=context.check_mode)
+        streams, consumers = await recovery.run(context.params["wait_timeout"])
+        account = session.account
+    acts = {"restored", "would_restore", "released", "moved", "would_move"}
+    return Outcome(
+        not acts.isdisjoint([one.status for one in streams] + [one.status for one in consumers]),
+        {
+            "path": path,
+            "account": account,
+            "streams": [_values(one) for one in streams],
+            "consumers": [dataclasses.asdict(one) for one in consumers],
+        },
+        warnings=tuple(without),
+        failure=_failure(streams),
+    )
+
+
+def _values(one: Recovered) -> dict[str, t.Any]:
+    values = {**dataclasses.asdict(dataclasses.replace(one, failure=None)), **failure_json(one.failure)}
+    values.pop("failure")
+    return values
+
+
+def _failure(streams: t.Sequence[Recovered]) -> RestoreError | None:
+    bad = [one for one in streams if one.status in ("failed", "unreachable")]
+    if not bad:
+        return None
+    names = "; ".join(f"{one.stream}: {one.reason}" for one in bad[:5])
+    return RestoreError(
+        f"{len(bad)} streams could not be brought back; the others are done. {names}. Put that right and run again.",
+        error="restore_incomplete",
+    )
