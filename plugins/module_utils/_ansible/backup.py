@@ -19,6 +19,7 @@ from .._backup.stream import BackupOptions
 from .._nats.errors import OptionsError
 from .._nats.model import Json
 from .argspec import ArgumentSpec
+from .lock import LOCK, lock_streams, under_lock
 from .module import Context, Outcome
 
 _TRANSFER: dict[str, t.Any] = {
@@ -46,6 +47,7 @@ ACCOUNT_BACKUP = ArgumentSpec(
         "parallel": {"type": "int", "default": 4},
         "on_error": {"type": "str", "choices": ["continue", "stop"], "default": "continue"},
         "prune": {"type": "bool", "default": False},
+        **LOCK,
         **_TRANSFER,
     }
 )
@@ -102,7 +104,7 @@ async def account_backup(context: Context) -> Outcome:
     positive(params, "parallel")
     options = AccountOptions(
         streams=named(params),
-        exclude=tuple(params["exclude"]),
+        exclude=(*params["exclude"], *lock_streams(params)),
         parallel=params["parallel"],
         on_error=params["on_error"],
         prune=params["prune"],
@@ -111,7 +113,7 @@ async def account_backup(context: Context) -> Outcome:
     path = normal_path(params["path"])
     async with Session(context.connection) as session:
         run = AccountBackup(session, path, options, check=context.check_mode)
-        results, notes = await run.run()
+        results, notes = await under_lock(context, run.run)
         account = session.account
     values: Json = {
         "path": path,

@@ -129,9 +129,7 @@ class KeyValueLock:
                 self._since = now
                 self._sent = self._clock()
                 try:
-                    self._revision = await bucket.write(
-                        self._options.key, self._mine(), found.revision if found else 0
-                    )
+                    self._revision = await bucket.write(self._options.key, self._mine(), found.revision if found else 0)
                     return
                 except StaleError:
                     continue  # another was faster: see who
