@@ -51,6 +51,21 @@ options:
     description: Whether to remove the backups below O(path) of streams that are no more.
     type: bool
     default: false
+  sets:
+    description:
+      - Whether O(path) is the account's directory in a repository of sets, C(<repository>/<account>). A run that finds a
+        change makes a new set there, named by its time, in which everything that did not change is linked from the newest
+        set, and exchanges the link C(latest). A run that finds none makes no set, and notes in the newest one when that was.
+      - A set holds all streams that there are. One that O(streams) or O(exclude) leave out, or that fails, is carried on from
+        the set before. A stream that was deleted is not.
+    type: bool
+    default: false
+  allow_empty:
+    description:
+      - With O(sets), whether to make a set without streams where the newest set has some. Otherwise that is refused, since a
+        cluster that lost everything looks just like that.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - natsops.jetstream.backup
   - natsops.jetstream.lock
@@ -161,6 +176,10 @@ bytes:
   description: Bytes transferred.
   type: int
   returned: success and failure of single streams
+set:
+  description: Name of the set that holds the result; empty in check mode where a new one would be made.
+  type: str
+  returned: with O(sets)
 duration:
   description: Seconds the module took.
   type: float

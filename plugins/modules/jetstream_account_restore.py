@@ -51,6 +51,16 @@ options:
         that the last run could not back up.
     type: bool
     default: false
+  set:
+    description:
+      - A set of the repository, where O(path) is the directory of an account with sets, C(<repository>/<account>), by its
+        name, or V(latest) for the newest whole one.
+    type: str
+  before:
+    description:
+      - Instead of O(set), a moment with its zone, as in C(2026-11-22T10:15:00Z). The newest set that was finished not after
+        it is restored, so that nothing in it is younger.
+    type: str
 extends_documentation_fragment:
   - natsops.jetstream.restore
   - natsops.jetstream.connection
@@ -157,6 +167,14 @@ summary:
   description: How many streams were C(created), C(replaced), C(finished), C(unchanged), C(skipped) and C(failed).
   type: dict
   returned: success and failure of single streams
+set:
+  description: Name of the set that was restored.
+  type: str
+  returned: with O(set) or O(before)
+set_finished:
+  description: When that set was finished, RFC 3339.
+  type: str
+  returned: with O(set) or O(before)
 duration:
   description: Seconds the module took.
   type: float

@@ -43,8 +43,18 @@ options:
   fraction:
     description:
       - Share of the backups to check in full, more than 0 and up to 1. With O(verify=full) only; the order is that of
-        O(max_duration).
+          O(max_duration).
     type: float
+  set:
+    description:
+      - Of a repository with sets (see O(natsops.jetstream.jetstream_account_backup#module:sets)), look only into the one of
+        this name of each account, or with V(latest) into the newest whole one of each.
+    type: str
+  before:
+    description:
+      - Of a repository with sets, look only into the newest one of each account that was finished not after this moment, as
+        in C(2026-11-22T10:15:00Z).
+    type: str
 notes:
   - Full checks are done in Python, or for archives of 192 MiB (decoded) and more with C(numba), if that is installed for
     the module's Python. The results are the same; RV(backups[].engine) says which it was.
@@ -89,6 +99,48 @@ checked:
   description: How many backups were checked in full.
   type: int
   returned: with O(verify=full)
+sets:
+  description: All sets of a repository, or of one of its accounts; by account, the oldest first.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    account:
+      description: Name of the account's directory.
+      type: str
+    set:
+      description: Name of the set.
+      type: str
+    path:
+      description: Its directory.
+      type: str
+    whole:
+      description: Whether the run that made it came to its end.
+      type: bool
+    complete:
+      description: Whether moreover every stream that was to be backed up is current in it.
+      type: bool
+    newest:
+      description: Whether it is the newest whole one of its account.
+      type: bool
+    finished:
+      description: When it was finished, RFC 3339.
+      type: str
+    checked:
+      description: When a run last looked at the streams and found nothing to add, RFC 3339.
+      type: str
+    age:
+      description: Seconds since RV(sets[].checked).
+      type: float
+    streams:
+      description:
+        - For each stream its C(status) (C(current), C(carried) from an earlier set since the last try failed, C(skipped) or
+          C(failed)), C(current_at) (when the backup was last found to be what the stream is), C(age) (seconds since) and
+          C(reason).
+      type: dict
+    trouble:
+      description: Why it is not whole.
+      type: str
 backups:
   description: The backups found, by path.
   type: list
@@ -174,6 +226,24 @@ backups:
     last_full_check:
       description: The last full check of these very files, its C(time), C(valid), C(problems) and C(engine); null without one.
       type: dict
+    set:
+      description: Set that it belongs to, in a repository.
+      type: str
+    account_directory:
+      description: Name of the account's directory, in a repository.
+      type: str
+    status:
+      description: As in RV(sets[].streams), or C(unfinished) or C(foreign) for what belongs to no whole set; in a repository.
+      type: str
+    current_at:
+      description: When the backup was last found to be what the stream is, RFC 3339; in a repository.
+      type: str
+    age:
+      description: Seconds since RV(backups[].current_at).
+      type: float
+    reason:
+      description: Why it is not current.
+      type: str
     stream_created:
       description: When the stream was created, RFC 3339; with a manifest.
       type: str

@@ -70,6 +70,10 @@ server:
   description: Name of the server; empty where nobody knows it.
   returned: when the server is known
   type: str
+needed:
+  description: Whether there was anything to do.
+  returned: when it was planned
+  type: bool
 arithmetic:
   description: How the votes were counted, in a sentence.
   returned: when it was planned

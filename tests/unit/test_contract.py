@@ -28,6 +28,7 @@ KNOWN_MODULES = {
     "jetstream_account_backup",
     "jetstream_account_restore",
     "jetstream_backup_info",
+    "jetstream_backup_prune",
     "jetstream_stream_backup",
     "jetstream_stream_restore",
 }

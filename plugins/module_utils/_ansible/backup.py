@@ -10,6 +10,7 @@ import math
 import typing as t
 
 from .._backup.account import AccountBackup, AccountOptions, backup_stream
+from .._backup.account_set import SetBackup
 from .._backup.directory import normal_path
 from .._backup.errors import BackupError
 from .._backup.results import StreamResult, all_warnings, result_json
@@ -47,6 +48,8 @@ ACCOUNT_BACKUP = ArgumentSpec(
         "parallel": {"type": "int", "default": 4},
         "on_error": {"type": "str", "choices": ["continue", "stop"], "default": "continue"},
         "prune": {"type": "bool", "default": False},
+        "sets": {"type": "bool", "default": False},
+        "allow_empty": {"type": "bool", "default": False},
         **LOCK,
         **_TRANSFER,
     }
@@ -110,9 +113,19 @@ async def account_backup(context: Context) -> Outcome:
         prune=params["prune"],
         stream=backup_options(params),
     )
+    if params["sets"] and params["prune"]:
+        raise OptionsError(
+            "prune is of a plain directory; a set never holds a stream that is no more. Old sets are removed with"
+            " jetstream_backup_prune."
+        )
     path = normal_path(params["path"])
     async with Session(context.connection) as session:
-        run = AccountBackup(session, path, options, check=context.check_mode)
+        check = context.check_mode
+        run = (
+            SetBackup(session, path, options, check=check, allow_empty=params["allow_empty"])
+            if params["sets"]
+            else AccountBackup(session, path, options, check=check)
+        )
         results, notes = await under_lock(context, run.run)
         account = session.account
     values: Json = {
@@ -121,6 +134,8 @@ async def account_backup(context: Context) -> Outcome:
         "streams": [result_json(result) for result in results],
         **counts(results),
     }
+    if isinstance(run, SetBackup):
+        values["set"] = run.set
     return Outcome(
         changed=run.changed or any(result.changed for result in results),
         values=values,

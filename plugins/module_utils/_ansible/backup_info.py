@@ -17,10 +17,12 @@ from .._backup.checking import Share, look
 from .._backup.directory import normal_path
 from .._backup.errors import PathError
 from .._backup.inspect import Backup, looks_like_backup, problems_json
+from .._backup.repository import BackupSet
 from .._backup.results import manifest_json
 from .._nats.errors import OptionsError
 from .._nats.model import Json
 from .argspec import ArgumentSpec
+from .backup_sets import account_directories, chosen_sets, membership, sets_json
 from .module import Context, Outcome
 
 BACKUP_INFO = ArgumentSpec(
@@ -29,6 +31,8 @@ BACKUP_INFO = ArgumentSpec(
         "verify": {"type": "str", "choices": ["none", "quick", "full"], "default": "none"},
         "max_duration": {"type": "float"},
         "fraction": {"type": "float"},
+        "set": {"type": "str"},
+        "before": {"type": "str"},
     }
 )
 
@@ -37,6 +41,10 @@ async def backup_info(context: Context) -> Outcome:
     """The work of jetstream_backup_info."""
     level, share = context.params["verify"], check_share(context.params)
     path, places = _places(context.params["path"])
+    accounts = [] if looks_like_backup(path) else account_directories(path)
+    if context.params["set"] or context.params["before"]:
+        chosen = chosen_sets(accounts, context.params["set"], context.params["before"])
+        places = sorted(place for one in chosen for place in _below(one.path))
     stop = threading.Event()
     loop = asyncio.get_running_loop()
     try:
@@ -45,8 +53,17 @@ async def backup_info(context: Context) -> Outcome:
         )
     finally:
         stop.set()
-    listed = [{**describe(one.backup), "last_full_check": checked_json(one.checked)} for one in looked]
-    values: Json = {"path": path, "valid": all(one.backup.valid for one in looked), "backups": listed}
+    known: dict[str, BackupSet | None] = {}
+    listed = [
+        {**describe(one.backup), "last_full_check": checked_json(one.checked), **membership(one.backup.path, known)}
+        for one in looked
+    ]
+    values: Json = {
+        "path": path,
+        "valid": all(one.backup.valid for one in looked),
+        "sets": sets_json(accounts),
+        "backups": listed,
+    }
     if level == "full":
         values["checked"] = sum(one.backup.level == level for one in looked)
     return Outcome(False, values, warnings=tuple(one.warning for one in looked if one.warning))

@@ -16,6 +16,7 @@ from .._backup.directory import normal_path
 from .._backup.errors import PathError, RestoreError
 from .._backup.inspect import Backup, inspect, looks_like_backup
 from .._backup.plan import RestoreOptions, look_at_target
+from .._backup.repository import LATEST, BackupSet, choose, holds_sets, sets_of
 from .._backup.results import RestoreResult, restore_json
 from .._backup.selective import restore_selected
 from .._backup.sender import Upload
@@ -60,6 +61,8 @@ ACCOUNT_RESTORE = ArgumentSpec(
         "parallel": {"type": "str", "default": "auto"},
         "on_error": {"type": "str", "choices": ["continue", "stop"], "default": "continue"},
         "stale": {"type": "bool", "default": False},
+        "set": {"type": "str"},
+        "before": {"type": "str"},
         **_RESTORE,
     }
 )
@@ -185,7 +188,7 @@ async def account_restore(context: Context) -> Outcome:
         stale=params["stale"],
         stream=restore_options(params),
     )
-    path = normal_path(params["path"])
+    path, chosen = _chosen(normal_path(params["path"]), params)
     async with Session(context.connection) as session:
         _check_chunk(session, params)
         results = await AccountRestore(session, path, options, check=context.check_mode).run()
@@ -202,11 +205,29 @@ async def account_restore(context: Context) -> Outcome:
             "account": account,
             "streams": [restore_json(result) for result in results],
             "summary": {name: statuses.count(name) for name in names},
+            **({"set": chosen.name, "set_finished": chosen.finished} if chosen else {}),
         },
         diff=_diff(results),
         warnings=tuple(warning for result in results for warning in result.warnings),
         failure=_failure(results),
     )
+
+
+def _chosen(path: str, params: t.Mapping[str, t.Any]) -> tuple[str, BackupSet | None]:
+    """The directory to restore, and the set that it is, where the options name one of a repository's."""
+    wanted, before = params["set"], params["before"]
+    if wanted and before:
+        raise OptionsError("set and before exclude each other: name a set, or a moment.")
+    if wanted or before:
+        chosen = choose(sets_of(path), path, wanted or LATEST, before or "")
+        return chosen.path, chosen
+    if holds_sets(path):
+        raise PathError(
+            f"path {path} holds sets of backups. Say which one by set (latest, or a name) or by before (a moment).",
+            error="path_not_backup",
+        )
+    # A link to a set, such as latest, may be exchanged while its streams are restored.
+    return (os.path.realpath(path) if os.path.islink(path) else path), None
 
 
 def _failure(results: t.Sequence[RestoreResult]) -> RestoreError | None:

@@ -152,14 +152,14 @@ class AccountBackup:
             results.sort(key=lambda result: result.stream)
             with os_errors(self._path):
                 warnings = [*notes, *self._close(listing)]
-                setfile.update(self._path, self._session.account, results, _names(listing))
+                setfile.update(self._path, self._session.account, results, names_of(listing))
         return results, warnings
 
     def _chosen(self, listing: Listing[StreamInfo]) -> list[StreamInfo]:
         return [info for info in listing.items if selected(info.name, self._options.streams, self._options.exclude)]
 
     def _require_matches(self, listing: Listing[StreamInfo]) -> None:
-        names = _names(listing)
+        names = names_of(listing)
         for glob in self._options.streams:
             if not any(character in glob for character in "*?[") and glob not in names:
                 raise OptionsError(
@@ -173,7 +173,7 @@ class AccountBackup:
         return [
             failed(
                 name,
-                os.path.join(self._path, name),
+                self._place(name),
                 BackupError(
                     f"stream {name}: {reason}. Bring its servers back, then run again.", error="stream_unreachable"
                 ),
@@ -182,13 +182,17 @@ class AccountBackup:
             if selected(name, self._options.streams, self._options.exclude)
         ]
 
+    def _place(self, name: str) -> str:
+        """Where the earlier backup of a stream is, if there is one."""
+        return os.path.join(self._path, name)
+
     def _options_for(self, info: StreamInfo) -> BackupOptions:
         if info.config.get("retention", "limits") == "limits":
             return self._options.stream
         return dataclasses.replace(self._options.stream, consumers=True)
 
     async def _predict(self, info: StreamInfo) -> StreamResult:
-        path, js = os.path.join(self._path, info.name), self._session.js
+        path, js = self._place(info.name), self._session.js
         try:
             check_memory(js, info)
         except BackupError as exc:
@@ -199,9 +203,14 @@ class AccountBackup:
             return failed(info.name, path, exc)
 
     async def _one(
-        self, info: StreamInfo, slots: asyncio.Semaphore, workplace: Workplace, committer: Committer, writer: Worker
+        self,
+        info: StreamInfo,
+        slots: asyncio.Semaphore,
+        workplace: Workplace,
+        committer: Committer | None,
+        writer: Worker,
     ) -> StreamResult:
-        path = os.path.join(self._path, info.name)
+        path = self._place(info.name)
         try:
             async with slots:
                 if self._stop:
@@ -213,7 +222,7 @@ class AccountBackup:
                     return StreamResult(info.name, "skipped", path, reason=exc.message)
                 options = self._options_for(info)
                 result = await _stage(self._session, info, path, options, workplace, writer)
-            if result.changed:
+            if result.changed and committer is not None:
                 # Not in a slot: while one batch is brought onto the disk, the next streams are under way.
                 await committer.commit(os.path.join(workplace.stage, info.name), path)
         except NatsError as exc:
@@ -227,12 +236,12 @@ class AccountBackup:
 
     def _close(self, listing: Listing[StreamInfo]) -> list[str]:
         """Deal with directories of streams that are no more; in check mode only say so."""
-        names = _names(listing)
+        names = names_of(listing)
         pruned, warnings = close_account_target(self._path, names, prune=self._options.prune, check=self._check)
         self.changed |= pruned
         return warnings
 
 
-def _names(listing: Listing[StreamInfo]) -> set[str]:
+def names_of(listing: Listing[StreamInfo]) -> set[str]:
     """The names of all streams of a listing, those without an answer included."""
     return {info.name for info in listing.items} | set(listing.missing) | set(listing.offline)

@@ -20,6 +20,7 @@ from .results import RestoreResult
 from .selection import selected
 from .selective import restore_selected
 from .session import Session
+from .setfile import Member as SetMember
 from .setfile import SetFile, load
 from .sources import origins, sourced
 from .writer import in_thread
@@ -73,6 +74,7 @@ class AccountRestore:
         self._options = options
         self._check = check
         self._stop = False
+        self._carried: dict[str, SetMember] = {}
         self._ahead = asyncio.Semaphore(1 if options.on_error == "stop" else _AHEAD)
 
     async def run(self) -> list[RestoreResult]:
@@ -88,7 +90,18 @@ class AccountRestore:
         for level in order(members):
             jobs = [self._one(member, target, slots) for member in level]
             results += await asyncio.gather(*jobs)
-        return sorted(results, key=lambda result: result.stream)
+        return sorted(map(self._told, results), key=lambda result: result.stream)
+
+    def _told(self, result: RestoreResult) -> RestoreResult:
+        """The result, with a warning if the backup is older than the others."""
+        member = self._carried.get(os.path.basename(result.path))
+        if member is None or result.status in ("skipped", "failed"):
+            return result
+        note = (
+            f"stream {result.stream}: its backup is of {member.current_at or 'an earlier set'}, older than the set;"
+            f" later ones failed: {member.reason}"
+        )
+        return dataclasses.replace(result, warnings=(*result.warnings, note))
 
     def _parallel(self) -> int:
         js = self._session.js
@@ -107,6 +120,7 @@ class AccountRestore:
                 error="path_not_backup",
             )
         described = load(path)
+        self._carried = {n: m for n, m in (described.streams if described else {}).items() if m.status == "carried"}
         members, results = [], []
         for name in sorted(os.listdir(path)):
             directory = os.path.join(path, name)
@@ -140,7 +154,7 @@ class AccountRestore:
             if name in found or not selected(name, self._options.streams, self._options.exclude):
                 continue
             directory = os.path.join(self._path, name)
-            if member.status == "current":
+            if member.status in ("current", "carried"):
                 failure = InvalidBackupError(
                     f"stream {name}: the backup {directory} is gone, although the set's file lists it. Use another"
                     " backup."
@@ -165,7 +179,7 @@ class AccountRestore:
                 "it does not belong to the backup any more: when the account was last backed up"
                 f" ({described.finished}), the stream had been deleted. Set stale to restore it all the same"
             )
-        if member.status != "current":
+        if member.status not in ("current", "carried"):
             return (
                 f"the directory holds an older backup: the last one ({described.finished}) ended with"
                 f" {member.reason or member.status!r}. Set stale to restore it all the same"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import datetime
 import fcntl
 import os
 import shutil
@@ -34,6 +35,10 @@ _LONGEST = 220
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _hidden(path: str, suffix: str) -> str:
@@ -144,7 +149,7 @@ class Workplace:
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(lock), os.stat(self._lock_path)):
                     os.ftruncate(lock, 0)
-                    os.write(lock, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
+                    os.write(lock, f"process {os.getpid()} on {os.uname().nodename} since {_now()}\n".encode())
                     self._lock = lock
                     return
             os.close(lock)

@@ -22,21 +22,30 @@ FORMAT = 1
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A stream of the set. C(digest) is that of its manifest, empty if there is none; C(reason) says why not."""
+    """A stream of the set. C(digest) is that of its manifest, empty if there is none; C(reason) says why not.
+
+    C(status): C(current), C(carried) (from an earlier set, since the last try failed), C(skipped), C(failed).
+    C(current_at): when the backup was last found to be what the stream is, RFC 3339; empty where that is not known.
+    """
 
     status: str
     digest: str = ""
     reason: str = ""
+    current_at: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class SetFile:
-    """C(complete): every stream that the last run was to back up is there and current."""
+    """C(complete): every stream that the last run was to back up is there and current.
+
+    C(checked): when a run last found nothing to add; for a set of a repository.
+    """
 
     account: str
     finished: str
     complete: bool
     streams: t.Mapping[str, Member]
+    checked: str = ""
 
 
 def set_path(path: str) -> str:
@@ -52,7 +61,8 @@ def load(path: str) -> SetFile | None:
         if body["set"] != FORMAT:
             raise InvalidBackupError(f"{place} has the unknown format {body['set']!r}.", error="manifest_unknown")
         members = {name: Member(**member) for name, member in body["streams"].items()}
-        return SetFile(body["account"], body["finished"], bool(body["complete"]), members)
+        checked = str(body.get("checked") or "")
+        return SetFile(body["account"], body["finished"], bool(body["complete"]), members, checked)
     except FileNotFoundError:
         return None
     except OSError as exc:
@@ -76,17 +86,41 @@ def update(path: str, account: str, results: t.Sequence[StreamResult], existing:
         before = None
     members = {name: member for name, member in before.streams.items() if name in existing} if before else {}
     for result in results:
-        digest = result.manifest.digest if result.manifest else ""
-        status = "current" if result.status in ("transferred", "unchanged") else result.status
-        members[result.stream] = Member(status, digest, "" if status == "current" else result.reason)
-    complete = all(member.status in ("current", "skipped") for member in members.values())
+        members[result.stream] = member_of(result)
+    complete = is_complete(members)
     if before and dict(before.streams) == members and before.account == account and before.complete == complete:
         return
+    store(path, SetFile(account, now(), complete, members))
+
+
+def member_of(result: StreamResult) -> Member:
+    """What a run says of a stream."""
+    digest = result.manifest.digest if result.manifest else ""
+    status = "current" if result.status in ("transferred", "unchanged") else result.status
+    return Member(status, digest, "" if status == "current" else result.reason)
+
+
+def is_complete(members: t.Mapping[str, Member]) -> bool:
+    """Whether every stream is current, but for those that cannot be backed up at all."""
+    return all(member.status in ("current", "skipped") for member in members.values())
+
+
+def store(path: str, about: SetFile) -> None:
+    """Write the set's file in one step."""
     body: Json = {
         "set": FORMAT,
-        "account": account,
-        "finished": now(),
-        "complete": complete,
-        "streams": {name: dataclasses.asdict(member) for name, member in sorted(members.items())},
+        "account": about.account,
+        "finished": about.finished,
+        "complete": about.complete,
+        "streams": {name: _member_json(member) for name, member in sorted(about.streams.items())},
     }
+    if about.checked:
+        body["checked"] = about.checked
     write_file_atomically(os.path.abspath(set_path(path)), json.dumps(body, indent=1).encode() + b"\n")
+
+
+def _member_json(member: Member) -> Json:
+    body = dataclasses.asdict(member)
+    if not member.current_at:
+        del body["current_at"]
+    return body

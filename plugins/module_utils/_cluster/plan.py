@@ -50,6 +50,7 @@ class Plan:
         return {
             "peer": self.target.peer,
             "server": self.target.name,
+            "needed": self.needed,
             "refusals": [dataclasses.asdict(refusal) for refusal in self.refusals],
             "arithmetic": self.arithmetic,
             "lost": [{**dataclasses.asdict(one), "name": one.label} for one in self.lost],

@@ -1,0 +1,56 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module that removes old sets."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+
+from .._backup.directory import normal_path
+from .._backup.errors import PathError
+from .._backup.prune import Keep, prune
+from .._backup.repository import check_repository, holds_sets
+from .._nats.errors import OptionsError
+from .argspec import ArgumentSpec
+from .module import Context, Outcome
+
+BACKUP_PRUNE = ArgumentSpec(
+    {
+        "path": {"type": "path", "required": True},
+        "keep_last": {"type": "int"},
+        "keep_days": {"type": "float"},
+    },
+    required_one_of=(("keep_last", "keep_days"),),
+)
+
+
+async def backup_prune(context: Context) -> Outcome:
+    """The work of jetstream_backup_prune."""
+    return await asyncio.get_running_loop().run_in_executor(None, _prune, context)
+
+
+def _prune(context: Context) -> Outcome:
+    last, days = context.params["keep_last"], context.params["keep_days"]
+    if last is not None and last < 1:
+        raise OptionsError(f"keep_last must be 1 or more, not {last}: the newest set always stays.")
+    if days is not None and not 0 <= days < math.inf:
+        raise OptionsError(f"keep_days must be 0 or more and finite, not {days}.")
+    path = normal_path(context.params["path"])
+    if not os.path.isdir(path):
+        raise PathError(f"path {path} is not a directory. Give <repository>/<account>.", error="path_not_found")
+    check_repository(path)
+    if not holds_sets(path):
+        accounts = sorted(e.name for e in os.scandir(path) if e.is_dir() and holds_sets(e.path))
+        hint = f" It is a repository; give one of its accounts: {', '.join(accounts)}." if accounts else ""
+        raise PathError(f"path {path} holds no sets.{hint}", error="path_not_backup")
+    done = prune(path, Keep(last, days), check=context.check_mode)
+    values = {
+        "path": path,
+        "removed": [one.name for one in done.removed],
+        "kept": [{"set": one.name, "finished": one.finished, "reason": reason} for one, reason in done.kept],
+    }
+    return Outcome(bool(done.removed), values)

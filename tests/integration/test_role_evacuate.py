@@ -1,0 +1,71 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runbook evacuate on real clusters; judged by the servers' monitoring and a plain consumer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.cluster import kit
+from integration.runbook import Runbooks
+
+
+@pytest.fixture
+def apps() -> Iterator[list[kit.App]]:
+    """Clients to be closed at the end."""
+    made: list[kit.App] = []
+    yield made
+    for app in made:
+        app.close()
+
+
+def stocked(cluster: Any, apps: list[kit.App]) -> kit.App:
+    """Replicated streams and one with its only copy on n2."""
+    app = kit.App(cluster)
+    apps.append(app)
+    app.stream("A", 3)
+    app.stream("ONE", 1, on="n2")
+    app.consumer("A", "three")
+    kit.until_placed(cluster, "A", 3)
+    for name in ("A", "ONE"):
+        app.fill(name, 20)
+    config = app.api("STREAM.INFO.ONE")["config"]
+    config.pop("placement")
+    assert "error" not in app.api("STREAM.UPDATE.ONE", config)
+    kit.until_placed(cluster, "ONE", 1)
+    return app
+
+
+def test_a_server_is_emptied_under_load(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
+    cluster = make_cluster(size=4, tags=kit.tags(4))
+    app = stocked(cluster, apps)
+    runbooks = Runbooks(cluster, tmp_path)
+    wrong = runbooks.run("evacuate", evacuate_server="n7")
+    assert wrong.code == 2
+    assert "evacuate_server is 'n7'; it must be one of: n1, n2, n3, n4." in wrong.report["sentence"]
+    assert wrong.report["outcome"] == "refused"
+    planned = runbooks.run("evacuate", evacuate_server="n2")
+    assert (planned.code, planned.recap["changed"]) == (0, 0), planned.output
+    assert planned.report["outcome"] == "planned"
+    assert "-e evacuate_confirm=n2" in planned.report["sentence"]
+    assert {one["object"] for one in planned.report["plan"]} >= {"APP > A", "APP > ONE"}
+    check = runbooks.run("evacuate", "--check", evacuate_server="n2", evacuate_confirm="n2")
+    assert check.code == 0, check.output
+    assert "evacuate: planned" in check.output
+    assert cluster.node("n2").monitor("/jsz")["streams"] > 0
+    app.publish_to("A", "ONE")
+    done = runbooks.run("evacuate", evacuate_server="n2", evacuate_confirm="n2")
+    assert done.code == 0, done.output
+    assert (done.report["outcome"], done.report["changed"]) == ("done", True)
+    assert "safe to stop" in done.report["sentence"]
+    assert cluster.node("n2").monitor("/jsz")["streams"] == 0
+    assert cluster.node("n2").monitor("/jsz")["consumers"] == 0
+    cluster.node("n2").stop()
+    app.stop_publishing()
+    cluster.node("n2").start(wait=False)
+    assert app.lost("A") == app.lost("ONE") == []
