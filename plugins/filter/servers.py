@@ -9,14 +9,18 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.natsops.jetstream.plugins.module_utils._report import evacuation
+from ansible_collections.natsops.jetstream.plugins.module_utils._report import evacuation, node_loss, node_loss_report
 from ansible_collections.natsops.jetstream.plugins.module_utils._report.inputs import InputError
 from ansible_collections.natsops.jetstream.plugins.module_utils._report.report import Json, plain
 
-_VERBS: dict[str, t.Any] = {"evacuate": evacuation}
+# What decides, and what reports.
+_VERBS: dict[str, tuple[t.Any, t.Any]] = {
+    "evacuate": (evacuation, evacuation),
+    "node_loss": (node_loss, node_loss_report),
+}
 
 
-def _of(verb: str) -> t.Any:
+def _of(verb: str) -> tuple[t.Any, t.Any]:
     if verb not in _VERBS:
         raise AnsibleFilterError(f"There is no runbook {verb}; there are {', '.join(_VERBS)}.")
     return _VERBS[verb]
@@ -24,13 +28,13 @@ def _of(verb: str) -> t.Any:
 
 def _decide(facts: t.Any, verb: str) -> Json:
     try:
-        return {"refusal": "", **_of(verb).decide(plain(facts))}
+        return {"refusal": "", **_of(verb)[0].decide(plain(facts))}
     except InputError as exc:
         return {"refusal": str(exc), "action": "none", "confirmed": False, "plan": []}
 
 
 def _conclude(facts: t.Any, verb: str) -> Json:
-    return dict(_of(verb).conclude(plain(facts)))
+    return dict(_of(verb)[1].conclude(plain(facts)))
 
 
 class FilterModule:

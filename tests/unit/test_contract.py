@@ -116,6 +116,10 @@ def test_modules_are_all_there() -> None:
         ("from .s2 import FrameParser", "_archive", 0),
         ("def f():\n    from .._ansible import module", "_backup", 1),
         (f"import {PACKAGE}.module_utils._nats.api", "_server", 1),
+        ("from .._archive.errors import ArchiveError", "_server", 1),
+        ("from .._server.local import LocalServer", "_nats", 1),
+        ("from .._server.local import LocalServer", "_backup", 0),
+        ("from .._server.local import LocalServer", "_ansible", 0),
         ("from ansible.module_utils.common.text import converters", "_nats", 1),
         ("from ansible.module_utils.basic import AnsibleModule", "_ansible", 0),
     ],
@@ -132,6 +136,7 @@ def test_imports_run_one_way() -> None:
         "_backup",
         "_archive",
         "_nats",
+        "_server",
     }
     wrong = [
         f"{path.relative_to(ROOT)}: {problem}"

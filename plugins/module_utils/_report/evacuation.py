@@ -40,7 +40,7 @@ def decide(facts: t.Mapping[str, t.Any]) -> Json:
         "plan": [],
         "leads": [],
     }
-    if look.failed(preview) and look.words(preview) - {"unsupported_by_server"}:
+    if look.failed(preview) and not _only_old(preview):
         raise InputError(_refusal(preview, server))
     if look.failed(preview):
         _older(decision, picture, server)
@@ -52,6 +52,12 @@ def decide(facts: t.Mapping[str, t.Any]) -> Json:
         first = {"step": "step_down", "object": "meta leader", "reason": f"{server} leads the meta group"}
         decision["plan"].insert(0, first)
     return decision
+
+
+def _only_old(preview: t.Mapping[str, t.Any]) -> bool:
+    """Whether it is the line alone that stands in the way: where nothing can be moved, room for it does not matter."""
+    reasons = look.words(preview)
+    return "unsupported_by_server" in reasons and reasons <= {"unsupported_by_server", "no_spare", "no_suitable_peers"}
 
 
 def _refusal(preview: t.Mapping[str, t.Any], server: str) -> str:

@@ -1,0 +1,119 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What was lost with a server and what came back: from the removal's and the recovery's results."""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import cluster as look
+from .report import Json
+
+
+def recoveries(facts: t.Mapping[str, t.Any], name: str) -> list[Json]:
+    """The results of a loop over accounts, each with its C(account)."""
+    found = []
+    for item in look.given(facts, name).get("results") or ():
+        if not item.get("skipped"):
+            found.append({**item, "account": item.get("account") or item.get("item") or ""})
+    return found
+
+
+def by_stream(items: t.Iterable[t.Mapping[str, t.Any]]) -> dict[tuple[str, str], Json]:
+    """Their C(streams), by account and stream."""
+    return {
+        (item["account"], stream["stream"]): {**stream, "account": item["account"]}
+        for item in items
+        for stream in item.get("streams") or ()
+    }
+
+
+def losses(held: t.Iterable[t.Mapping[str, t.Any]], recovered: t.Sequence[Json]) -> list[Json]:
+    """Entries of a report's C(lost).
+
+    C(held): what only the removed server had (jetstream_peer_remove's C(lost)); empty where an earlier run removed it.
+    C(recovered): results of jetstream_account_recover, by account.
+    """
+    streams = by_stream(recovered)
+    restored = {key: one for key, one in streams.items() if one["status"] == "restored"}
+    known = {(one["account"], one["stream"]): one for one in held if not one.get("consumer")}
+    found = [_stream(key, known.get(key, {}), one) for key, one in sorted(restored.items())]
+    for key, one in sorted(known.items()):
+        if key not in restored:
+            found.append(_unrestored(key, one, streams.get(key)))
+    moved = {
+        (item["account"], one["stream"], one["consumer"]): one
+        for item in recovered
+        for one in item.get("consumers") or ()
+    }
+    for one in held:
+        name = (one["account"], one["stream"], one.get("consumer"))
+        if one.get("consumer") and name[:2] not in restored and name[:2] not in known:
+            found.append(_consumer(name, moved.get(name)))
+    return found
+
+
+def _entry(account: str, stream: str, consumer: str | None = None, **more: t.Any) -> Json:
+    return {"account": account, "stream": stream, "consumer": consumer, **more}
+
+
+def _stream(key: tuple[str, str], known: t.Mapping[str, t.Any], restored: t.Mapping[str, t.Any]) -> Json:
+    last = known.get("last_seq")
+    count = max(int(last) - int(restored["last_seq"]), 0) if last else None
+    reason = f"restored from the backup, up to sequence {restored['last_seq']}"
+    if count is None:
+        reason += "; nobody knows how many messages came after it"
+    else:
+        reason += f"; by the last picture it was at {last}, what came after that picture is not counted"
+    return _entry(*key, since=restored["since"], messages=count, reason=reason)
+
+
+def _unrestored(key: tuple[str, str], known: t.Mapping[str, t.Any], seen: t.Mapping[str, t.Any] | None) -> Json:
+    if seen is None:
+        return _entry(*key, since=None, messages=known.get("last_seq"), reason="no backup: it is empty now")
+    count = max(int(known["last_seq"]) - int(seen["last_seq"]), 0) if known.get("last_seq") else None
+    why = {
+        "behind": "it took messages before it could be restored, so that the backup was not put in its place",
+        "failed": f"its restore failed: {seen['reason']}",
+        "would_restore": "its backup is there, and not restored yet",
+    }.get(str(seen["status"]), str(seen["reason"]))
+    return _entry(*key, since=seen["since"], messages=count, reason=why)
+
+
+def _consumer(key: tuple[t.Any, t.Any, t.Any], moved: t.Mapping[str, t.Any] | None) -> Json:
+    if moved and moved["status"] in ("moved", "would_move"):
+        reason = f"position of the backup: it goes on with sequence {moved['seq']}, what it had after that comes again"
+    else:
+        reason = f"its position is lost: {(moved or {}).get('reason') or 'it begins anew'}"
+    return _entry(*key, since=None, messages=None, reason=reason)
+
+
+def results(facts: t.Mapping[str, t.Any], recovered: t.Sequence[Json]) -> list[Json]:
+    """Entries of a report's results for the holding of publishers and the recovery."""
+    found = []
+    for (account, name), one in sorted(by_stream(recoveries(facts, "held")).items()):
+        found.append(look.step("hold", f"{account} > {name}", one["status"], one["reason"]))
+    for (account, name), one in sorted(by_stream(recovered).items()):
+        detail = one["reason"] or f"{one['messages']} messages, up to sequence {one['last_seq']}, of {one['since']}"
+        found.append(look.step("restore", f"{account} > {name}", one["status"], detail))
+    for item in recovered:
+        for one in item.get("consumers") or ():
+            target = f"{item['account']} > {one['stream']} > {one['consumer']}"
+            found.append(look.step("consumer", target, one["status"], one["reason"] or f"goes on with {one['seq']}"))
+    return found
+
+
+def remedies(lost: t.Iterable[t.Mapping[str, t.Any]], recovered: t.Sequence[Json], repository: str) -> list[str]:
+    """Commands for what was not brought back."""
+    streams = by_stream(recovered)
+    found = []
+    for one in lost:
+        seen = streams.get((one["account"], one["stream"]))
+        if seen and seen["status"] == "behind":
+            found.append(
+                f"nats stream restore {repository}/{one['account']}/latest/{one['stream']} --config"
+                f" <its configuration with another name and other subjects>   # {one['account']}"
+            )
+    return found
