@@ -15,7 +15,8 @@ import yaml
 from tools import checkout
 
 TEXT_MAX = 1024
-# What AWX has no type for is asked as a text of another name, and turned into what the role takes by the template.
+# What AWX has no type for, or does not hand over as it was typed, is asked for under another name; the job template
+# makes of it what the role takes.
 TEXT_SUFFIX = "_text"
 
 
@@ -70,10 +71,11 @@ def question(name: str, option: dict[str, Any], role: str) -> Question:
         item["default"] = "\n".join(default or [])
     elif kind == "list":
         item |= {"variable": name + TEXT_SUFFIX, "type": "textarea", "min": 1 if required else 0, "max": TEXT_MAX * 16}
-        item["default"] = "\n".join(default or [])
-        item["question_description"] += " One a line."
-        fallback = f" or {default!r}" if default else ""
-        expression = "{{ " + name + TEXT_SUFFIX + ".splitlines() | map('trim') | select | list" + fallback + " }}"
+        item["default"] = ""
+        empty = f" Empty for {', '.join(default)}." if default else ""
+        item["question_description"] += f" One a line.{empty}"
+        fallback = f"({default!r})" if default else ""
+        expression = "{{ " + name + TEXT_SUFFIX + " | default('') | natsops.jetstream.answers" + fallback + " }}"
     elif kind in ("int", "float"):
         item |= {"type": {"int": "integer", "float": "float"}[kind], "min": 0, "max": 2**31 - 1}
         if default is not None:
@@ -83,9 +85,10 @@ def question(name: str, option: dict[str, Any], role: str) -> Question:
         if default is not None:
             item["default"] = str(default)
     else:
-        item |= {"type": "text", "min": 1 if required else 0, "max": TEXT_MAX}
+        item |= {"variable": name + TEXT_SUFFIX, "type": "text", "min": 1 if required else 0, "max": TEXT_MAX}
         if default is not None:
             item["default"] = str(default)
+        expression = "{{ " + name + TEXT_SUFFIX + " | default('') | natsops.jetstream.answer }}"
     return Question(item, name, expression)
 
 

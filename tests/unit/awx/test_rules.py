@@ -151,6 +151,7 @@ def at(index: int, **values: Any) -> Callable[[dict[str, Any]], Any]:
         (at(TEXT, default=3), "not valid under any"),
         (at(TEXT, default="abcde"), "too large"),
         (at(TEXT, default="$encrypted$"), "should not be valid"),
+        (at(TEXT, default="*"), "ansible-core cannot read '*'"),
         (at(INTEGER, default="2"), "not valid under any"),
         (at(INTEGER, default=10), "too large"),
         (at(INTEGER, default=-1), "too small"),
@@ -303,9 +304,9 @@ def template(content: Content, name: str) -> dict[str, Any]:
         (lambda c: workflow(c).update(ask_variables_on_launch=True), "could set any variable"),
         (
             lambda c: workflow(c)["survey_spec"].update(
-                spec=[one for one in workflow(c)["survey_spec"]["spec"] if one["variable"] != "node_loss_server"]
+                spec=[one for one in workflow(c)["survey_spec"]["spec"] if one["variable"] != "node_loss_server_text"]
             ),
-            "nobody answers node_loss_server",
+            "nobody answers node_loss_server_text",
         ),
         (
             lambda c: template(c, "NATS assess").update(extra_vars={"x": "{{ natsops_drill.outcome }}"}),
@@ -328,7 +329,7 @@ def template(content: Content, name: str) -> dict[str, Any]:
         (lambda c: c["controller_schedules"][0].update(unified_job_template="none"), "there is no none"),
         (
             lambda c: c["controller_schedules"][0].update(unified_job_template=LOST),
-            "nobody answers node_loss_server",
+            "nobody answers node_loss_server_text",
         ),
         (
             lambda c: c["controller_roles"][1]["job_templates"].append("NATS node loss"),
