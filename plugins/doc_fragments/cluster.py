@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """What a dead server held: O(accounts) and O(last_picture); their specification is in _ansible/cluster.py."""
+    """What a dead server held: O(accounts), O(last_picture), O(backups); specified in _ansible/cluster.py."""
 
     DOCUMENTATION = r"""
 options:
@@ -95,4 +95,14 @@ options:
       - Path of a JSON file, on the host that runs the module, with an earlier result of
         M(natsops.jetstream.jetstream_cluster_info). It tells what a server held when it was last seen alive.
     type: path
+  backups:
+    description:
+      - Directories of backups on the host that runs the module, of a stream, an account, or a repository
+        (C(<repository>/<account>/<set>) with C(latest)), of which the newest set of each account counts.
+      - What is in them and has no live copy may have been on the dead server, as of the time of the backup. They do not
+        tell which server had it, nor what was made since then, so they add to O(accounts) and O(last_picture) and do
+        not replace them.
+    type: list
+    elements: path
+    default: []
 """

@@ -9,11 +9,21 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.natsops.jetstream.plugins.module_utils._report import backups
+from ansible_collections.natsops.jetstream.plugins.module_utils._report import (
+    assessment,
+    backups,
+    cluster_loss,
+    restores,
+)
 from ansible_collections.natsops.jetstream.plugins.module_utils._report.inputs import InputError
 from ansible_collections.natsops.jetstream.plugins.module_utils._report.report import Json, plain
 
-_VERBS: dict[str, t.Any] = {"backup": backups}
+_VERBS: dict[str, t.Any] = {
+    "assess": assessment,
+    "backup": backups,
+    "cluster_loss": cluster_loss,
+    "restore": restores,
+}
 
 
 def _of(verb: str) -> t.Any:

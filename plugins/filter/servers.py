@@ -9,7 +9,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.natsops.jetstream.plugins.module_utils._report import evacuation, node_loss, node_loss_report
+from ansible_collections.natsops.jetstream.plugins.module_utils._report import (
+    evacuation,
+    node_loss,
+    node_loss_report,
+    salvage,
+)
 from ansible_collections.natsops.jetstream.plugins.module_utils._report.inputs import InputError
 from ansible_collections.natsops.jetstream.plugins.module_utils._report.report import Json, plain
 
@@ -17,6 +22,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._report.report i
 _VERBS: dict[str, tuple[t.Any, t.Any]] = {
     "evacuate": (evacuation, evacuation),
     "node_loss": (node_loss, node_loss_report),
+    "salvage": (salvage, salvage),
 }
 
 

@@ -154,8 +154,9 @@ streams:
   elements: dict
 only_on_dead:
   description: >-
-    Streams and consumers without a live copy, as far as O(accounts) and O(last_picture) tell, each with the dead
-    C(servers) that may hold it.
+    Streams and consumers without a live copy, as far as O(accounts), O(last_picture) and O(backups) tell, each with the
+    dead C(servers) that may hold it, the C(source) of the knowledge and C(as_of) when it was so (null for now), and
+    C(backup) and C(backup_taken) where one of O(backups) has it.
   returned: with system credentials
   type: list
   elements: dict

@@ -19,14 +19,28 @@ description:
     fails with the way of that line.
   - Refuses while a leader is known anywhere, while a server that is said to be dead answers anything or has an open
     connection, and while a member is neither alive nor confirmed dead. Two groups would lead at once.
-  - A survivor that had died before the others would roll the whole cluster back without a word; O(known_states) finds
-    that out.
+  - A survivor that had died before the others would roll the whole cluster back without a word; O(known_states),
+    O(last_picture) and O(backups) find that out.
 options:
   confirmed_dead:
     description: The members that are surely off, by name or peer id. All members that do not answer must be in it.
     type: list
     elements: str
     required: true
+  fenced:
+    description:
+      - Whether the servers in O(confirmed_dead) are surely off and stay off (their hosts are fenced, powered off or gone). A
+        server that does not answer while others have an open connection to it may be frozen, and is refused otherwise
+        (V(server_frozen)); a host that lost its power looks like that for 2 minutes at most. A server that answers is
+        never taken for off.
+    type: bool
+    default: false
+  frozen_timeout:
+    description:
+      - Seconds to wait at most for such connections to close before refusing; V(130) is enough for a host without power.
+        It proves less than O(fenced), because those to a frozen server close as well in the end.
+    type: float
+    default: 0.0
   quorum_needed:
     description:
       - How many votes shall be enough. V(auto) is the number of live voters, and nothing else is accepted.
@@ -34,13 +48,27 @@ options:
     default: auto
   known_states:
     description:
-      - What is known of the streams, as account names mapped to stream names mapped to last sequences, from manifests of
-        backups and from earlier results of M(natsops.jetstream.jetstream_cluster_info).
-      - Where all survivors are behind it, or none has a copy, the rescue is refused. Leave streams out that only the
-        dead servers held.
+      - What is known of the streams, as account names mapped to stream names mapped to last sequences.
+      - Where all survivors are behind it, or none has a copy, the rescue is refused. Say V(0) of a stream of which nothing
+        is expected, because only the dead servers held it or because it was deleted.
+      - What is said here of a stream comes before O(last_picture) and O(backups).
     type: dict
+  last_picture:
+    description:
+      - Path of a JSON file, on the host that runs the module, with an earlier result of
+        M(natsops.jetstream.jetstream_cluster_info). It adds to O(known_states), but for streams that only servers had
+        that are dead now.
+    type: path
+  backups:
+    description:
+      - Directories of backups on the host that runs the module, of a stream, an account, or a repository
+        (C(<repository>/<account>/<set>) with C(latest)), of which the newest set of each account counts. Their manifests
+        add the streams that had more than one replica to O(known_states).
+    type: list
+    elements: path
+    default: []
   accept_stale:
-    description: Whether to go on although the survivors are behind O(known_states).
+    description: Whether to go on although the survivors are behind what is known.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -63,6 +91,7 @@ EXAMPLES = r"""
   natsops.jetstream.jetstream_meta_rescue:
     context: system
     confirmed_dead: [n2, n3]
+    backups: [/var/backups/nats]
     known_states:
       APP:
         ORDERS: 120044

@@ -17,8 +17,9 @@ description:
   - Moves all streams and consumers off a server with nothing lost, before maintenance or before it is removed, and waits
     until it is empty and all is whole elsewhere. Needs nats-server 2.15 or newer on all servers; with older ones it fails
     and says how to do it there.
-  - A dead server can be evacuated too. Replicated streams are then whole on others at once, and what it alone holds is
-    moved off with its data when it comes back; M(natsops.jetstream.jetstream_peer_remove) would destroy that.
+  - A dead server can be evacuated too. Replicated streams are then whole on others at once, but for those with a consumer
+    whose only copy is on it, and what it alone holds is moved off with its data when it comes back;
+    M(natsops.jetstream.jetstream_peer_remove) would destroy that.
   - Refuses where streams would be cut down or would stay, which the server does without a word.
 options:
   peer:
@@ -50,8 +51,9 @@ attributes:
   idempotent:
     support: partial
     details:
-      - A live server that holds nothing is not changed. For a dead one that alone holds something, or might, it is asked
-        for again, because nobody can tell whether it was asked for before.
+      - A server that holds nothing, and one whose streams are all being moved off already, is not changed. For a dead one
+        of which only what it alone held is left, or might be, it is asked for again and reported as changed, because no
+        server tells whether it was asked for before.
 """
 
 EXAMPLES = r"""
@@ -93,6 +95,15 @@ left:
   description: How many streams and consumers the server still has.
   returned: when it was waited for
   type: int
+degraded:
+  description: Streams that cannot be moved, or not by waiting.
+  returned: when it was planned
+  type: list
+  elements: str
+reasons:
+  description: Why each of RV(degraded) stays so.
+  returned: when it was waited for
+  type: dict
 pending:
   description: Streams and consumers that were not whole when the wait ended, and why.
   returned: when it was waited for

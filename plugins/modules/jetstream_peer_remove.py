@@ -35,6 +35,19 @@ options:
         its disk emptied at its next start. Where servers are 2.15 or newer, evacuate it first.
     type: bool
     default: false
+  fenced:
+    description:
+      - Whether the server is surely off and stays off (its host is fenced, powered off or gone). A server that does not
+        answer while others have an open connection to it may be frozen, and is refused otherwise (V(server_frozen)); a
+        host that lost its power looks like that for 2 minutes at most. A server that answers is never taken for off.
+    type: bool
+    default: false
+  frozen_timeout:
+    description:
+      - Seconds to wait at most for such connections to close before refusing; V(130) is enough for a host without power.
+        It proves less than O(fenced), because those to a frozen server close as well in the end.
+    type: float
+    default: 0.0
   accept_data_loss:
     description:
       - Whether to go on although only this server holds some streams or consumers, or although nobody can say what it
@@ -82,6 +95,7 @@ EXAMPLES = r"""
       - name: APP
         credentials: /etc/nats/app.creds
     last_picture: /var/backups/nats/last_picture.json
+    backups: [/var/backups/nats]
 
 - name: Remove it from one stream only
   natsops.jetstream.jetstream_peer_remove:
@@ -117,7 +131,11 @@ refusals:
   type: list
   elements: dict
 lost:
-  description: Streams and consumers that only this server held, gone with it.
+  description: >-
+    Streams and consumers that only this server held, gone with it, each with C(account), C(stream), C(consumer), C(source)
+    of the knowledge (V(accounts), V(last_picture), V(backup) or V(servers)), C(certain), C(last_seq), C(as_of) (when that
+    was so, in seconds since the epoch; null for now), and C(backup) (the path of the newest of O(backups) that has it) with
+    C(backup_taken).
   returned: when it was planned
   type: list
   elements: dict

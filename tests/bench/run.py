@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The natsops.jetstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Backup and restore measured against the `nats` command line: both sides in turn, in one run, as whole processes.
+"""Backup, restore and a look at a large cluster against the `nats` command line: both in turn, as whole processes.
 
 usage: run.py [--rounds N] [--only ROW[,ROW]] [--large]
 
@@ -33,6 +33,7 @@ import nats
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench import cluster as large
 from servers import PASSWORD, Cluster, Options, Server
 from servers.ansible import collections_path, play
 from servers.binaries import nats_cli
@@ -293,6 +294,37 @@ def cli_account_restore(bench: Bench, names: list[str], kept: str) -> Figure:
     raise RuntimeError("the command line could not restore the account in twelve tries")
 
 
+def look_rows(bench: Bench, count: int) -> list[Row]:
+    """A look at a large cluster, beside the report of the command line, which has far less in it."""
+    asyncio.run(large.fill(bench.endpoint))
+    time.sleep(5)
+    connection = bench.endpoint.connection("sys")
+    report = [str(nats_cli()), *bench.endpoint.cli_arguments("sys"), "server", "report", "jetstream"]
+    inner: dict[str, Side] = {"sample": Side(), "assessment": Side()}
+
+    def look() -> Figure:
+        log = bench.directory / "look"
+        figure = measure([sys.executable, str(Path(large.__file__)), json.dumps(connection)], log)
+        found = json.loads(log.read_text())
+        assert found["counts"] == [large.SERVERS, large.STREAMS, large.CONSUMERS], found
+        for name, side in inner.items():
+            side.figures.append(Figure(found[name][0], found[name][1], found["memory"]))
+        return figure
+
+    cli, engine = rounds(count, lambda: measure([*report, str(large.SERVERS)], bench.directory / "report"), look)
+    defaults = {**connection, "sample_interval": 0}
+    started = time.perf_counter()
+    played = play([{"natsops.jetstream.jetstream_cluster_info": {"streams": False}}], defaults=defaults)
+    whole = time.perf_counter() - started
+    assert not played.results[0].get("failed"), played.results[0]
+    title = f"a look at {large.SERVERS} servers, {large.STREAMS} streams, {large.CONSUMERS} consumers"
+    return [
+        Row(f"{title}: one sample, in a process", "wall < 1.5 s", cli, inner["sample"], None),
+        Row("the same and all findings", "wall < 3 s, < 150 MiB", cli, inner["assessment"], None),
+        Row("the same, the process's start included", "", cli, engine, whole),
+    ]
+
+
 def table(rows: list[Row]) -> str:
     """The rows as a Markdown table."""
     columns = (
@@ -314,7 +346,7 @@ def table(rows: list[Row]) -> str:
 
 def main() -> None:
     """Measure what is asked for and print the table."""
-    every = ["backup", "restore", "far", "account", "again", "single", "cluster"]
+    every = ["backup", "restore", "far", "account", "again", "single", "cluster", "look"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default=",".join(every), help=f"rows to measure: {', '.join(every)}")
@@ -339,6 +371,9 @@ def main() -> None:
                 bench.engine("backup", kept)
                 title = f"account of {SMALL_STREAMS} small R3 streams, restore, 3 servers"
                 rows.append(account_restore(bench, names, kept, title, "wall ≥ 4", options.rounds))
+        if "look" in only:
+            with Cluster(Options(), size=large.SERVERS) as cluster:
+                rows += look_rows(Bench(cluster, directory), options.rounds)
     today = datetime.datetime.now(datetime.timezone.utc).date()
     print(
         f"\n{today}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()},"

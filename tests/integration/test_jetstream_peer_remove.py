@@ -63,6 +63,10 @@ def test_a_dead_server_is_removed_and_all_is_whole_again(
     } | {"APP > ONLY"}
     assert len(held) > 1
     (tmp_path / "last.json").write_text(json.dumps(earlier), encoding="utf-8")
+    repository = tmp_path / "repository"
+    saved = kit.run("account_backup", cluster, "app", path=str(repository / "APP" / "set1"))
+    assert not saved.get("failed"), saved
+    (repository / "APP" / "latest").symlink_to("set1")
 
     nobody = kit.run("peer_remove", cluster, peer="n9")
     assert nobody["changed"] is False
@@ -74,9 +78,10 @@ def test_a_dead_server_is_removed_and_all_is_whole_again(
 
     app.publish_to("A", "B", "C")
     cluster.node("n2").kill()
-    looks = kit.start("cluster_info", cluster, accounts=kit.accounts(cluster))
+    looks = kit.start("cluster_info", cluster, accounts=kit.accounts(cluster), backups=[str(repository)])
     by_accounts = kit.start("peer_remove", cluster, peer="n2", accounts=kit.accounts(cluster))
     by_picture = kit.start("peer_remove", cluster, peer="n2", last_picture=str(tmp_path / "last.json"))
+    by_backups = kit.start("peer_remove", cluster, peer="n2", backups=[str(repository)])
     some = kit.start("peer_remove", cluster, peer="n2", accounts=kit.accounts(cluster, "APP"), accept_data_loss=False)
     kit.refused(kit.run("peer_remove", cluster, peer="n2"), "unknown_holdings")
     kit.refused(kit.finish(some), "data_loss", "unknown_holdings")
@@ -85,7 +90,12 @@ def test_a_dead_server_is_removed_and_all_is_whole_again(
         kit.refused(result, "data_loss")
         assert {one["name"] for one in result["lost"]} == held
         assert "3 of them answer (n1, n3, n4), 3 are needed" in result["arithmetic"]
+    saved_ones = kit.finish(by_backups)
+    kit.refused(saved_ones, "data_loss", "unknown_holdings")
+    assert {one["name"] for one in saved_ones["lost"]} == held
+    assert {one["source"] for one in saved_ones["lost"]} == {"backup"}
     seen = kit.finish(looks)
+    assert {one["backup"].rsplit("/", 2)[1] for one in seen["only_on_dead"]} == {"set1"}
     assert {"member_dead", "meta_quorum_at_edge", "stream_only_on_dead_server"} <= kit.findings(seen)
     assert {one["name"] for one in seen["only_on_dead"]} == held
     assert kit.members(cluster) == ["n1", "n2", "n3", "n4"]

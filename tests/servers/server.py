@@ -119,6 +119,11 @@ class Server(Endpoint):
         return self.root / "store"
 
     @property
+    def program(self) -> Path:
+        """The program that it runs."""
+        return Path(self._program)
+
+    @property
     def pid(self) -> int | None:
         """The process id, also of one that has ended; None before the first start."""
         return self._process.pid if self._process else None

@@ -65,7 +65,7 @@ def test_every_variable_carries_the_name_of_the_role(role: Path) -> None:
     for path in task_files(role):
         for task in tasks_in(load(path)):
             set_here |= set(task.get("ansible.builtin.set_fact") or {}) - {"cacheable"}
-    assert all(name.startswith(f"__{role.name}_") for name in set_here), set_here
+    assert all(name.startswith((f"__{role.name}_", f"__{SHARED}_")) for name in set_here), set_here
     used = set(re.findall(rf"(?<!_)\b{role.name}_\w+", text))
     inner = {name for path in task_files(role) for task in tasks_in(load(path)) for name in task.get("vars") or {}}
     inner |= {

@@ -7,11 +7,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import typing as t
 
 from .._cluster.errors import LastPictureError, NotClusteredError
-from .._cluster.inventory import AccountNames, Inventory, LastPicture, list_names, take_inventory
+from .._cluster.held import AccountNames, LastPicture
+from .._cluster.inventory import Inventory, list_names, take_inventory
 from .._cluster.model import Picture
+from .._cluster.refusals import connected_to
+from .._cluster.wait import until
 from .._cluster.watch import Watch
 from .._nats import connect as nats_connect
 from .._nats.api import JetStream
@@ -20,6 +24,7 @@ from .._nats.errors import NatsError, OptionsError
 from .._nats.options import Options, make_options
 from .._nats.system import System
 from .argspec import CONNECTION, ArgumentSpec
+from .cluster_backups import BACKUPS, read_backups
 from .module import Context
 
 _INHERITED = (
@@ -45,7 +50,14 @@ def _account_options() -> dict[str, t.Any]:
 
 
 ACCOUNTS = ArgumentSpec({"accounts": {"type": "list", "elements": "dict", "options": _account_options()}})
-HOLDINGS = ACCOUNTS.merge(ArgumentSpec({"last_picture": {"type": "path"}}))
+LAST_PICTURE = ArgumentSpec({"last_picture": {"type": "path"}})
+HOLDINGS = ACCOUNTS.merge(LAST_PICTURE).merge(BACKUPS)
+
+
+# A server that is silent while others have open connections to it: frozen, cut off, or just without power.
+SILENT = ArgumentSpec(
+    {"fenced": {"type": "bool", "default": False}, "frozen_timeout": {"type": "float", "default": 0.0}}
+)
 
 
 def wait_options(timeout: float) -> ArgumentSpec:
@@ -73,6 +85,26 @@ async def watching(context: Context) -> t.AsyncIterator[Watch]:
     finally:
         for connection in opened:
             await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def changing(context: Context) -> t.AsyncIterator[Watch]:
+    """A watch for what will change the cluster. Raises WrongDomainError where that would be another domain's."""
+    async with watching(context) as watch:
+        watch.system.check_reach()
+        yield watch
+
+
+async def until_cut_off(context: Context, watch: Watch, picture: Picture, silent: t.AbstractSet[str]) -> bool:
+    """Wait until no live server has an open connection to C(silent), O(frozen_timeout) seconds at most.
+
+    Returns whether it was waited, so that the cluster is to be looked at anew.
+    """
+    timeout = 0.0 if context.params["fenced"] else context.params["frozen_timeout"]
+    if timeout <= 0 or not connected_to(picture, silent):
+        return False
+    await until(watch, lambda now: not connected_to(now, silent), timeout=timeout, interval=5.0, light=True)
+    return True
 
 
 def account_options(context: Context) -> dict[str, Options]:
@@ -130,13 +162,15 @@ def read_last_picture(context: Context) -> LastPicture | None:
 async def inventory_of(context: Context, picture: Picture, peer: str) -> Inventory:
     """What would be gone with the server C(peer), from all sources that the options give."""
     last = read_last_picture(context)
+    backups, warnings = read_backups(context)
     names: list[AccountNames] = []
     if not picture.server(peer).alive:
         for name, options in account_options(context).items():
             async with account_api(name, options, picture.accounts) as api:
                 # A name may be given as the account's id; the picture uses names.
                 names.append(await list_names(api, picture, picture.accounts.get(name, name), peer))
-    return take_inventory(picture, peer, names, last)
+    inventory = take_inventory(picture, peer, names, last, backups)
+    return dataclasses.replace(inventory, notes=(*inventory.notes, *warnings))
 
 
 def need_cluster(picture: Picture) -> None:

@@ -10,28 +10,32 @@ import typing as t
 
 from .._cluster import actions, lines
 from .._cluster.errors import NotWholeError, RefusedError
-from .._cluster.evacuation import plan_evacuation, touched
+from .._cluster.evacuation import held_up, plan_evacuation, touched, under_way
 from .._cluster.model import Picture, Server
 from .._cluster.plan import Plan, Refusal, listing, resolve
 from .._cluster.removal import plan_removal
 from .._cluster.wait import Progress, holds, progress, until
 from .._cluster.watch import Watch
+from .._nats.answers import peer_id
 from .._nats.errors import NatsError
-from .._nats.system import peer_id
 from .argspec import ArgumentSpec
-from .cluster import HOLDINGS, inventory_of, need_cluster, wait_options, watching
+from .cluster import HOLDINGS, SILENT, changing, inventory_of, need_cluster, until_cut_off, wait_options
 from .cluster_stream import remove_from_stream
 from .module import Context, Outcome
 
-REMOVE = HOLDINGS.merge(wait_options(300.0)).merge(
-    ArgumentSpec(
-        {
-            "peer": {"type": "str", "required": True},
-            "stream": {"type": "str"},
-            "allow_online": {"type": "bool", "default": False},
-            "accept_data_loss": {"type": "bool", "default": False},
-            "require_spare": {"type": "bool", "default": False},
-        }
+REMOVE = (
+    HOLDINGS.merge(wait_options(300.0))
+    .merge(SILENT)
+    .merge(
+        ArgumentSpec(
+            {
+                "peer": {"type": "str", "required": True},
+                "stream": {"type": "str"},
+                "allow_online": {"type": "bool", "default": False},
+                "accept_data_loss": {"type": "bool", "default": False},
+                "require_spare": {"type": "bool", "default": False},
+            }
+        )
     )
 )
 EVACUATE = HOLDINGS.merge(wait_options(600.0)).merge(ArgumentSpec({"peer": {"type": "str", "required": True}}))
@@ -72,10 +76,12 @@ def _not_a_member(context: Context, picture: Picture) -> str:
 
 async def remove(context: Context) -> Outcome:
     """C(jetstream_peer_remove)."""
-    async with watching(context) as watch:
+    async with changing(context) as watch:
         if context.params["stream"]:
             return await remove_from_stream(context, watch)
         picture, target = await picture_and_target(context, watch)
+        if target and not _hopeless(picture) and await until_cut_off(context, watch, picture, {target.peer}):
+            picture, target = await picture_and_target(context, watch)
         if target is None:
             plan = _nobody(context)
             _check_leader(picture)
@@ -87,6 +93,7 @@ async def remove(context: Context) -> Outcome:
                 allow_online=context.params["allow_online"],
                 accept_data_loss=context.params["accept_data_loss"],
                 require_spare=context.params["require_spare"],
+                fenced=context.params["fenced"],
             )
         values = {**plan.values(), "members": _members(picture)}
         if not plan.needed:
@@ -102,7 +109,7 @@ async def remove(context: Context) -> Outcome:
         if context.check_mode:
             return Outcome(True, values, diff, plan.warnings)
         await watch.sleep(max(lines.removal_pause(lines.oldest_line(picture)) - picture.watched, 0.0))
-        await actions.check_again(watch, picture, plan.target, context.params["allow_online"])
+        await actions.check_again(watch, picture, plan.target, context.params["allow_online"], context.params["fenced"])
         sent = await actions.remove_server(watch, plan.target)
         warnings = (
             plan.warnings if sent.changed else (*plan.warnings, f"Another run removed it meanwhile: {sent.answer}.")
@@ -145,16 +152,16 @@ async def _wait_whole(context: Context, watch: Watch, plan: Plan, *, changed: bo
         del state[:-1]
         return not state[0].pending and bool(picture.meta and picture.meta.leader)
 
-    _picture, finished = await until(
+    picture, finished = await until(
         watch, done, timeout=context.params["wait_timeout"], interval=context.params["wait_interval"]
     )
     values = _progress_values(state[0])
     if not finished:
+        advice = lines.stalled_by_leader(picture) or "Look at the servers' logs and at jetstream_cluster_info."
         raise NotWholeError(
             f"{plan.target.label} is no member any more, but {len(state[0].pending)} streams or consumers are not whole"
-            f" after {context.params['wait_timeout']:g} s: {_reasons(state[0].pending)}. Look at the servers' logs and"
-            " at jetstream_cluster_info; run again to go on waiting. Where a stream still lists the removed server, use"
-            " the option stream.",
+            f" after {context.params['wait_timeout']:g} s: {_reasons(state[0].pending)}. {advice} Run again to go on"
+            " waiting. Where a stream still lists the removed server, use the option stream.",
             changed=changed,
             values={**plan.values(), **values},
         )
@@ -171,7 +178,7 @@ def _reasons(pending: dict[str, str]) -> str:
 
 async def evacuate(context: Context) -> Outcome:
     """C(jetstream_peer_evacuate)."""
-    async with watching(context) as watch:
+    async with changing(context) as watch:
         picture, target = await picture_and_target(context, watch)
         if target is None:
             _check_leader(picture)
@@ -186,30 +193,33 @@ async def evacuate(context: Context) -> Outcome:
                 warnings = (_not_a_member(context, picture),)
             return Outcome(False, values, warnings=warnings)
         plan.check()
-        diff = {"before": {"streams": streams}, "after": {"streams": []}}
+        changed = not under_way(picture, target.peer)
+        diff = {"before": {"streams": streams}, "after": {"streams": []}} if changed else None
         if context.check_mode:
-            return Outcome(True, values, diff, plan.warnings)
+            return Outcome(changed, values, diff, plan.warnings)
+        # Where it is under way already it does no harm, and takes in what a move of single streams does not.
         await actions.evacuate_server(watch, target)
         try:
-            values.update(await _wait_empty(context, watch, plan) if context.params["wait"] else {})
+            values.update(await _wait_empty(context, watch, plan, changed=changed) if context.params["wait"] else {})
         except NotWholeError:
             raise
         except NatsError as exc:
-            return Outcome(True, values, diff, plan.warnings, exc)
-        return Outcome(True, values, diff, plan.warnings)
+            return Outcome(changed, values, diff, plan.warnings, exc)
+        return Outcome(changed, values, diff, plan.warnings)
 
 
-async def _wait_empty(context: Context, watch: Watch, plan: Plan) -> dict[str, t.Any]:
+async def _wait_empty(context: Context, watch: Watch, plan: Plan, *, changed: bool) -> dict[str, t.Any]:
     state: list[Progress] = []
     left: list[int] = []
     targets: dict[str, int] = {}
     peer = plan.target.peer
 
     def done(picture: Picture) -> bool:
-        state.append(progress(picture, peer, targets))
+        waiting = held_up(picture, peer)
+        state.append(progress(picture, peer, targets).excuse(waiting))
         left.append(holds(picture.server(peer)))
         del state[:-1], left[:-1]
-        moving = any(item.group.desired for item in picture.groups())
+        moving = any(item.group.desired and item.label not in waiting for item in picture.groups())
         return not state[0].pending and not left[0] and not moving
 
     _picture, finished = await until(
@@ -222,7 +232,7 @@ async def _wait_empty(context: Context, watch: Watch, plan: Plan) -> dict[str, t
             f" {context.params['wait_timeout']:g} s: it still has {left[0]} streams and consumers;"
             f" {_reasons(state[0].pending) or 'moves are under way'}. Run again to go on waiting; do not remove the"
             " server yet.",
-            changed=True,
+            changed=changed,
             values={**plan.values(), **values},
         )
     return values

@@ -13,7 +13,8 @@ import typing as t
 
 from .._cluster.finding import CRITICAL, WARNING, Finding
 from .._cluster.findings import find
-from .._cluster.inventory import Held as One
+from .._cluster.held import Held as One
+from .._cluster.held import moment
 from .._cluster.inventory import Inventory
 from .._cluster.model import Picture
 from .._cluster.result import finding_values, picture_values, simulation_values
@@ -92,7 +93,13 @@ def _held_findings(held: Held) -> list[Finding]:
     found = []
     for one, servers in _by_item(held):
         detail = f"No live server has it; its only copy is on {' or '.join(servers)}, which is dead."
-        remedy = "Start that server again, or restore it from a backup once the server is removed."
+        if one.source == "backup":
+            detail = (
+                f"No live server has it; it was there at {moment(one.as_of or 0.0)}, when it was backed up. Unless it"
+                f" was deleted since then, its only copy is on {' or '.join(servers)}, which is dead."
+            )
+        have = f" ({one.backup}, of {moment(one.backup_taken)})" if one.backup_taken is not None else ""
+        remedy = f"Start that server again, or restore it from a backup{have} once the server is removed."
         kind = "consumer" if one.consumer else "stream"
         found.append(Finding(f"{kind}_only_on_dead_server", CRITICAL, (one.label,), detail, remedy))
     unknown = sorted({account for inventory in held.values() for account in inventory.unknown})

@@ -20,7 +20,7 @@ from .._nats.api import JetStream, check_stream_name
 from .._nats.errors import ApiError, RequestTimeoutError
 from .._nats.lines import Line
 from .argspec import ArgumentSpec
-from .cluster import need_cluster, watching
+from .cluster import changing, need_cluster
 from .module import Context, Outcome
 
 STEPDOWN = ArgumentSpec(
@@ -79,7 +79,7 @@ def _led_or_alone(picture: Picture) -> bool:
 
 
 async def _of_meta(context: Context) -> Outcome:
-    async with watching(context) as watch:
+    async with changing(context) as watch:
         picture, led = await until(watch, _led_or_alone, timeout=10.0, interval=1.0, light=True)
         need_cluster(picture)
         if not led:

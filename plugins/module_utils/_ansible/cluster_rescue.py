@@ -12,20 +12,26 @@ import typing as t
 from .._cluster import actions, lines
 from .._cluster.errors import ClusterError, RefusedError
 from .._cluster.model import Picture
-from .._cluster.rescue import Rescue, plan_rescue
+from .._cluster.rescue import Rescue, known_states, plan_rescue
 from .._cluster.watch import Watch
 from .._nats.errors import OptionsError
 from .argspec import ArgumentSpec
-from .cluster import need_cluster, watching
+from .cluster import LAST_PICTURE, SILENT, changing, need_cluster, read_last_picture, until_cut_off
+from .cluster_backups import BACKUPS, read_backups
 from .module import Context, Outcome
 
-RESCUE = ArgumentSpec(
-    {
-        "confirmed_dead": {"type": "list", "elements": "str", "required": True},
-        "quorum_needed": {"type": "str", "default": "auto"},
-        "known_states": {"type": "dict"},
-        "accept_stale": {"type": "bool", "default": False},
-    }
+RESCUE = (
+    ArgumentSpec(
+        {
+            "confirmed_dead": {"type": "list", "elements": "str", "required": True},
+            "quorum_needed": {"type": "str", "default": "auto"},
+            "known_states": {"type": "dict"},
+            "accept_stale": {"type": "bool", "default": False},
+        }
+    )
+    .merge(LAST_PICTURE)
+    .merge(BACKUPS)
+    .merge(SILENT)
 )
 # How often, and for how long, to look again while a survivor still believes in a leader.
 _BELIEF_LOOKS, _BELIEF_INTERVAL = 5, 5.0
@@ -39,9 +45,9 @@ def _quorum(text: str) -> int | None:
     return int(text)
 
 
-def _known_states(raw: t.Any) -> dict[str, dict[str, int]] | None:
+def _known_states(raw: t.Any) -> dict[str, dict[str, int]]:
     if raw is None:
-        return None
+        return {}
     try:
         return {account: {name: int(last) for name, last in streams.items()} for account, streams in raw.items()}
     except (AttributeError, TypeError, ValueError):
@@ -68,14 +74,20 @@ async def _look(watch: Watch) -> Picture:
 async def rescue(context: Context) -> Outcome:
     """C(jetstream_meta_rescue)."""
     params = context.params
-    wanted, known = _quorum(params["quorum_needed"]), _known_states(params["known_states"])
+    wanted, given = _quorum(params["quorum_needed"]), _known_states(params["known_states"])
+    last, (backups, unusable) = read_last_picture(context), read_backups(context)
 
     def planned(picture: Picture) -> Rescue:
-        return plan_rescue(picture, params["confirmed_dead"], wanted, known, params["accept_stale"])
+        known = known_states(picture, given, last, backups)
+        rescue = plan_rescue(picture, params["confirmed_dead"], wanted, known, params["accept_stale"], params["fenced"])
+        plan = dataclasses.replace(rescue.plan, warnings=(*rescue.plan.warnings, *unusable))
+        return dataclasses.replace(rescue, plan=plan)
 
-    async with watching(context) as watch:
+    async with changing(context) as watch:
         picture = await _look(watch)
         need_cluster(picture)
+        if picture.meta and await until_cut_off(context, watch, picture, picture.meta.members):
+            picture = await _look(watch)
         plan = planned(picture)
         values = _values(picture, plan)
         if not plan.plan.needed:

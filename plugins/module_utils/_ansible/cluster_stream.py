@@ -16,9 +16,9 @@ from .._cluster.plan import Plan, Refusal, resolve
 from .._cluster.removal import plan_stream_removal
 from .._cluster.wait import progress, until
 from .._cluster.watch import Watch
+from .._nats.answers import peer_id
 from .._nats.errors import ApiError, OptionsError, RequestTimeoutError
-from .._nats.system import peer_id
-from .cluster import account_api, account_options, need_cluster
+from .cluster import account_api, account_options, need_cluster, until_cut_off
 from .module import Context, Outcome
 
 _NOT_A_PEER = 10040
@@ -66,6 +66,10 @@ async def remove_from_stream(context: Context, watch: Watch) -> Outcome:
     need_cluster(picture)
     stream = _find(picture, owner, params["stream"])
     target = _target(picture, stream, params["peer"])
+    if await until_cut_off(context, watch, picture, {target.peer}):
+        picture = await watch.settle(counting=True)
+        stream = _find(picture, owner, params["stream"])
+        target = _target(picture, stream, params["peer"])
     plan = plan_stream_removal(
         picture,
         target,
@@ -73,6 +77,7 @@ async def remove_from_stream(context: Context, watch: Watch) -> Outcome:
         allow_online=params["allow_online"],
         accept_data_loss=params["accept_data_loss"],
         require_spare=params["require_spare"],
+        fenced=params["fenced"],
     )
     peers = sorted(replica.name or replica.peer for replica in stream.group.replicas)
     values = {**plan.values(), "stream": stream.label, "members": peers}

@@ -34,12 +34,12 @@ def is_gone(picture: Picture, peer: str) -> bool:
     return all(peer not in view.members for view in meta.views if view.peer in meta.voters - {peer})
 
 
-async def check_again(watch: Watch, picture: Picture, target: Server, allow_online: bool) -> None:
+async def check_again(watch: Watch, picture: Picture, target: Server, allow_online: bool, fenced: bool = False) -> None:
     """A last look before the request: refuse where the votes, the leader or the target's silence have changed."""
     now = await watch.glance()
     absent = picture.absent & now.absent
     now = dataclasses.replace(now, absent=absent, looks=picture.looks + 1, watched=picture.watched, trusted=True)
-    refusals = [*quorum_refusals(now), *alive_refusals(now, target, allow_online)]
+    refusals = [*quorum_refusals(now), *alive_refusals(now, target, allow_online, fenced)]
     Plan(target, True, tuple(refusals), arithmetic="The cluster changed since it was first looked at.").check()
 
 

@@ -11,7 +11,8 @@ import datetime
 import re
 import typing as t
 
-from .._nats.system import Sample, peer_id
+from .._nats.answers import Sample, peer_id
+from .errors import UnknownDomainError
 from .groups import Consumer, Group, Replica, Stream
 from .meta import meta_names, meta_of
 from .model import Meta, Picture, Server
@@ -21,9 +22,15 @@ from .views import ConsumerView, GroupView, Json, Page, StreamView
 NS = 1e9
 
 
-def make_picture(sample: Sample, domain: str = "") -> Picture:
-    """The picture of the servers in C(domain)."""
+def make_picture(sample: Sample, domain: str = "", *, asked: bool = False) -> Picture:
+    """The picture of the servers in C(domain), which was C(asked) for. Raises UnknownDomainError where none answers."""
     heads = {server: head for server, head in sample.heads.items() if (head.get("domain") or "") == domain}
+    if not heads:
+        others = sorted({str(head.get("domain") or "") for head in sample.heads.values()})
+        raise UnknownDomainError(
+            f"No server of the JetStream domain {domain!r} answers. Domains of those that do:"
+            f" {', '.join(map(repr, others))}."
+        )
     domains = {head.get("domain") or "" for head in sample.heads.values() if head.get("jetstream")} - {domain}
     peers = {server: peer_id(head["name"]) for server, head in heads.items()}
     pages: dict[str, list[Page]] = {server: sample.pages.get(server) or [] for server in heads}
@@ -54,6 +61,7 @@ def make_picture(sample: Sample, domain: str = "") -> Picture:
         streams=streams,
         accounts=accounts,
         domain=domain,
+        domain_asked=asked,
         other_domains=tuple(sorted(domains)),
         absent=frozenset(server.peer for server in ordered if not server.alive),
         duplicates=tuple(sorted({name for name in bearers if bearers.count(name) > 1})),

@@ -42,6 +42,12 @@ class UnknownServerError(ClusterError):
     error = "unknown_server"
 
 
+class UnknownDomainError(ClusterError):
+    """No server of the JetStream domain answers."""
+
+    error = "unknown_domain"
+
+
 class RefusedError(ClusterError):
     """The plan is not safe; nothing was touched. C(error) is the word of the first reason."""
 

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .groups import Stream
 from .inventory import Inventory
 from .lines import can_evacuate, evacuation_by_hand, oldest_line
@@ -67,8 +69,37 @@ def plan_evacuation(picture: Picture, target: Server, inventory: Inventory) -> P
     if not target.alive and (waiting or inventory.unknown):
         names = listing(one.label for one in waiting) or "nobody can say what that is"
         warnings.append(f"What only {target.label} holds is moved off when it is back ({names}).")
+    blocked = sorted({f"{one.account} > {one.stream}" for one in waiting if one.consumer} & {s.label for s in streams})
+    if blocked and not target.alive:
+        warnings.append(
+            f"{listing(blocked)}: consumers with their only copy on {target.label} hold up the move of the stream. It"
+            f" keeps {target.label} as one more replica until that one is back or these consumers are deleted."
+        )
     needed = bool(streams or waiting or (inventory.unknown and not target.alive))
     return Plan(target, needed, tuple(refusals), tuple(warnings), arithmetic, unhealed=tuple(s.label for s in stuck))
+
+
+def under_way(picture: Picture, peer: str) -> bool:
+    """Whether all that is seen of the server's streams is on its way to others already."""
+    streams = [stream for stream in picture.streams if peer in stream.group.peers]
+    wanted = [{one.get("peer") for one in (stream.group.desired or {}).get("replicas") or ()} for stream in streams]
+    return bool(wanted) and all(peers and peer not in peers for peers in wanted)
+
+
+def held_up(picture: Picture, peer: str) -> dict[str, str]:
+    """Streams whose move off the dead C(peer) waits for a consumer that nobody else has; labels and why."""
+    found: dict[str, str] = {}
+    if picture.server(peer).alive:
+        return found
+    for stream in touched(picture, peer):
+        status = (stream.group.desired or {}).get("status") or {}
+        consumer = re.search(r"waiting for consumer '(.+)' to migrate", str(status.get("description") or ""))
+        if consumer and consumer[1] not in {one.name for one in stream.consumers}:
+            found[stream.label] = (
+                f"waits for {picture.server(peer).label} to come back, which has the only copy of its consumer"
+                f" {consumer[1]}; deleting that consumer ends it as well"
+            )
+    return found
 
 
 def _stuck(picture: Picture, stream: Stream, gone: frozenset[str]) -> bool:

@@ -10,7 +10,7 @@ import typing as t
 
 from .._nats.lines import Line
 from .finding import CRITICAL, INFO, SEVERITIES, WARNING, Finding
-from .lines import can_rescue, known_dangers, oldest_line, recovery_without_rescue
+from .lines import can_rescue, known_dangers, oldest_line, recovery_without_rescue, stalled_by_leader
 from .model import Picture, Server
 from .quorum import majority
 from .stream_findings import of_groups
@@ -44,7 +44,7 @@ def _meta_quorum(picture: Picture) -> Found:
         yield Finding("meta_quorum_at_edge", WARNING, _labels(picture, meta.voters), detail, remedy)
     if meta.size % 2 == 0:
         detail = (
-            f"{meta.size} members need {majority(meta.size)}, so they tolerate no more losses than {meta.size - 1}."
+            f"{meta.size} members need {majority(meta.size)}: they tolerate no more losses than {meta.size - 1} would."
         )
         remedy = "Use an odd number of servers, 3 or 5."
         yield Finding("meta_even_size", WARNING if meta.size == 2 else INFO, (), detail, remedy)
@@ -93,22 +93,24 @@ def _servers(picture: Picture) -> Found:
     versions = {server.label: server.version for server in live}
     if picture.other_domains:
         detail = f"Servers of other JetStream domains answer too: {', '.join(map(repr, picture.other_domains))}."
-        yield Finding("several_meta_groups", WARNING, (), detail, "Say which one is meant by the option domain.")
+        remedy = "Say which one is meant by the option domain."
+        severity = WARNING if picture.ambiguous else INFO
+        yield Finding("several_meta_groups", severity, (), detail, remedy)
     if picture.duplicates:
         detail = "Several live servers bear the same name, and so the same peer id."
         yield Finding("duplicate_server_name", CRITICAL, picture.duplicates, detail, "Give every server its own name.")
     if len({Line.of(version).version[:2] for version in versions.values()}) > 1:
         detail = f"{', '.join(f'{name}: {version}' for name, version in sorted(versions.items()))}."
         remedy = "Finish the upgrade first: with 2.14 and 2.15 together, scaling, moving and evacuating stall."
+        remedy += f" {stalled_by_leader(picture)}" if stalled_by_leader(picture) else ""
         yield Finding("mixed_lines", WARNING, tuple(sorted(versions)), detail, remedy)
     for version in sorted(set(versions.values())):
         dangers = known_dangers(Line.of(version))
         if dangers:
             names = tuple(sorted(name for name, one in versions.items() if one == version))
             detail = f"{version}: {'; '.join(dangers)}."
-            yield Finding(
-                "line_with_data_loss_bugs", INFO, names, detail, "Upgrade to the newest release of 2.14 or 2.15."
-            )
+            remedy = "Upgrade to the newest release of 2.15, or leave undone what is named."
+            yield Finding("line_with_data_loss_bugs", INFO, names, detail, remedy)
     for server in live:
         yield from _server(server)
 

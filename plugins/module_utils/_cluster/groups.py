@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
 from .quorum import majority
@@ -42,19 +43,19 @@ class Group:
     claim: str = ""
     desired: Json | None = None
 
-    @property
+    @functools.cached_property
     def voters(self) -> tuple[Replica, ...]:
         return tuple(replica for replica in self.replicas if not replica.pending)
 
-    @property
+    @functools.cached_property
     def peers(self) -> frozenset[str]:
         return frozenset(replica.peer for replica in self.replicas)
 
-    @property
+    @functools.cached_property
     def live(self) -> int:
         return sum(replica.alive for replica in self.voters)
 
-    @property
+    @functools.cached_property
     def needed(self) -> int:
         return majority(len(self.voters))
 
@@ -62,7 +63,7 @@ class Group:
     def has_quorum(self) -> bool:
         return self.live >= self.needed
 
-    @property
+    @functools.cached_property
     def behind(self) -> tuple[Replica, ...]:
         """Live copies that the leader says are not current and that lack messages it has, or lack more than a tenth."""
         leader = next((replica for replica in self.replicas if replica.peer == self.leader), None)
@@ -77,7 +78,7 @@ class Group:
             and (replica.last_seq < last * 0.9 or (replica.last_seq < last and not replica.current))
         )
 
-    @property
+    @functools.cached_property
     def whole(self) -> bool:
         """A leader, as many copies as wanted, each there on a live member, and no move under way."""
         there = all(replica.alive and replica.present and not replica.pending for replica in self.replicas)

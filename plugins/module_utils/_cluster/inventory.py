@@ -7,78 +7,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import typing as t
 
 from .._nats.errors import NatsError
-from .errors import LastPictureError
+from .backups import KnownBackup, newest, of_backups, with_backups
+from .held import AccountNames, Held, LastPicture, live_keys
 from .model import Picture
 from .views import Json
-
-
-@dataclasses.dataclass(frozen=True)
-class Held:
-    """A stream, or a consumer of one, without a live copy. C(source): C(accounts), C(last_picture) or C(servers).
-
-    C(certain) is false where several dead servers could have held it. C(last_seq) is what was last known.
-    """
-
-    account: str
-    stream: str
-    consumer: str = ""
-    source: str = "accounts"
-    certain: bool = True
-    last_seq: int | None = None
-
-    @property
-    def label(self) -> str:
-        return " > ".join(part for part in (self.account, self.stream, self.consumer) if part)
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        return (self.account, self.stream, self.consumer)
-
-
-@dataclasses.dataclass(frozen=True)
-class AccountNames:
-    """All names that the meta group knows in one account: streams, and the consumers of those that were asked for."""
-
-    account: str
-    streams: frozenset[str]
-    consumers: t.Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class LastPicture:
-    """An earlier result of jetstream_cluster_info: C(copies) maps (account, stream, consumer) to peers and last_seq."""
-
-    taken: float
-    alive: frozenset[str]
-    accounts: frozenset[str]
-    copies: dict[tuple[str, str, str], tuple[frozenset[str], int]]
-
-    @classmethod
-    def parse(cls, text: str, path: str) -> LastPicture:
-        """From the JSON text of the file. Raises LastPictureError."""
-        problem = f"last_picture {path} is not the result of a run of jetstream_cluster_info"
-        try:
-            raw = json.loads(text)
-            if not isinstance(raw, dict) or not {"servers", "streams", "taken"} <= raw.keys():
-                raise LastPictureError(
-                    f"{problem}: it lacks servers, streams or taken. Save the whole registered result."
-                )
-            copies = {}
-            for stream in raw["streams"]:
-                account, name = stream["account"], stream["stream"]
-                peers = frozenset(one["peer"] for one in stream["replicas"])
-                copies[account, name, ""] = (peers, int(stream["last_seq"]))
-                for consumer in stream["consumers"]:
-                    peers = frozenset(one["peer"] for one in consumer["replicas"])
-                    copies[account, name, consumer["consumer"]] = (peers, int(consumer["delivered"]))
-            alive = frozenset(server["peer"] for server in raw["servers"] if server["alive"])
-            return cls(float(raw["taken"]), alive, frozenset(raw.get("accounts") or ()), copies)
-        except (ValueError, KeyError, TypeError) as exc:
-            raise LastPictureError(f"{problem} ({type(exc).__name__}: {exc}).") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,29 +52,31 @@ def missing_names(picture: Picture, known: AccountNames) -> list[Held]:
 
 def of_last_picture(picture: Picture, last: LastPicture, peer: str) -> list[Held]:
     """What had copies on C(peer) in the earlier picture and has no live copy now."""
-    live: set[tuple[str, str, str]] = set()
-    for stream in picture.streams:
-        if any(replica.alive for replica in stream.group.replicas):
-            live.add((stream.account, stream.name, ""))
-        for consumer in stream.consumers:
-            if any(replica.alive for replica in consumer.group.replicas):
-                live.add((stream.account, stream.name, consumer.name))
+    live = live_keys(picture)
     return [
-        Held(*key, source="last_picture", last_seq=last_seq)
+        Held(*key, source="last_picture", last_seq=last_seq, as_of=last.taken)
         for key, (peers, last_seq) in sorted(last.copies.items())
         if peer in peers and key not in live
     ]
 
 
 def take_inventory(
-    picture: Picture, peer: str, names: t.Iterable[AccountNames] | None, last: LastPicture | None
+    picture: Picture,
+    peer: str,
+    names: t.Iterable[AccountNames] | None,
+    last: LastPicture | None,
+    backups: t.Iterable[KnownBackup] = (),
 ) -> Inventory:
-    """All that would be gone with C(peer), from every source there is, and what no source covers."""
+    """All that would be gone with C(peer), from every source there is, and what no source covers.
+
+    A backup covers no account: what was made since then, or was not chosen for it, is not in it.
+    """
+    have = newest(backups, picture.accounts)
     held = {one.key: one for one in of_servers(picture, peer)}
     covered: set[str] = set()
     notes: list[str] = []
     if picture.server(peer).alive and picture.server(peer).seen:
-        return Inventory(tuple(held.values()), ())
+        return Inventory(tuple(with_backups(one, have) for one in held.values()), ())
     usable = last is not None and peer in last.alive
     if last is not None and not usable:
         notes.append("last_picture was taken when this server did not answer any more: it cannot tell what it held.")
@@ -148,14 +85,18 @@ def take_inventory(
         covered |= last.accounts
         age = max(picture.taken - last.taken, 0.0)
         notes.append(f"last_picture is {age:.0f} s older: what was made since then is not in it.")
-    for known in names or ():
+    asked = {known.account: known for known in names or ()}
+    for known in asked.values():
         covered.add(known.account)
         for one in missing_names(picture, known):
             elsewhere = usable and last and one.key in last.copies and peer not in last.copies[one.key][0]
             if not elsewhere:
                 held.setdefault(one.key, one)
+    for one in of_backups(picture, have, asked, last, peer):
+        held.setdefault(one.key, one)
     unknown = sorted(set(picture.accounts.values()) - covered)
-    return Inventory(tuple(held[key] for key in sorted(held)), tuple(unknown), tuple(notes))
+    items = tuple(with_backups(held[key], have) for key in sorted(held))
+    return Inventory(items, tuple(unknown), tuple(notes))
 
 
 class Lister(t.Protocol):

@@ -90,6 +90,30 @@ def evacuation_by_hand(line: Line) -> str:
     )
 
 
+def stalled_by_leader(picture: Picture) -> str:
+    """What an older meta leader holds up in a cluster of 2.15 and older servers, and the remedy; else nothing.
+
+    From 2.15 on a stream's leader asks the meta leader for the replicas it is to have, and 2.14 does not answer: seen
+    on 2.14.9 with 2.15.2, healed within seconds by a newer meta leader.
+    """
+    meta = picture.meta
+    if meta is None or not meta.leader:
+        return ""
+    leader = picture.server(meta.leader)
+    newer = [one.label for one in picture.servers if one.peer in meta.voters and _asks_for_replicas(one.version)]
+    if _asks_for_replicas(leader.version) or not newer:
+        return ""
+    return (
+        f"{leader.label} ({leader.version}) leads the meta group while {', '.join(newer)} are 2.15 or newer: streams"
+        " that those lead get no new replicas until one of those leads it. Run jetstream_leader_stepdown with"
+        f" preferred {newer[0]}."
+    )
+
+
+def _asks_for_replicas(version: str) -> bool:
+    return Line.of(version).version >= (2, 15, 0)
+
+
 def known_dangers(line: Line) -> tuple[str, ...]:
     """Defects of a version that can cost data in what a recovery does."""
     found = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._nats.system import Sample, meta_group, peer_id
+from .._nats.answers import Sample, meta_group, peer_id
 from .model import Meta, MetaView
 from .quorum import majority
 from .views import Json, Page, known_name

@@ -108,7 +108,8 @@ class Meta:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """All of it. C(accounts) maps ids to names; C(other_domains) names domains that answered too and are left out.
+    """All of it. C(accounts) maps ids to names; C(other_domains) names domains that answered too and are left out;
+    C(domain_asked) says that the one shown was asked for.
 
     C(taken) is seconds since the epoch; C(watched) how many seconds the first and the last look were apart;
     C(absent) the peers that answered none of the looks; C(duplicates) names that more than one live server bears;
@@ -121,6 +122,7 @@ class Picture:
     streams: tuple[Stream, ...] = ()
     accounts: dict[str, str] = dataclasses.field(default_factory=dict)
     domain: str = ""
+    domain_asked: bool = False
     other_domains: tuple[str, ...] = ()
     looks: int = 1
     watched: float = 0.0
@@ -138,6 +140,11 @@ class Picture:
     def names(self, peers: t.Iterable[str]) -> str:
         """Their names, sorted, for a sentence."""
         return ", ".join(sorted(self.server(peer).label for peer in peers)) or "none"
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether several domains answer and none was asked for."""
+        return bool(self.other_domains) and not self.domain_asked
 
     @property
     def alive(self) -> frozenset[str]:

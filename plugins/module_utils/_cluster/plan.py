@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._nats.system import peer_id
+from .._nats.answers import peer_id
 from .errors import RefusedError
-from .inventory import Held
+from .held import Held
 from .model import Picture, Server
 
 

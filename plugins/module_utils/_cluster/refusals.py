@@ -6,10 +6,18 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .inventory import Inventory
 from .lines import can_evacuate, oldest_line, tells_membership_changes
 from .model import Picture, Server
 from .plan import Refusal, listing
+
+# What to do about a server that is silent while others have connections to it.
+FENCE = (
+    "Make sure that it is off and stays off, then say fenced; or say frozen_timeout: the connections to a host without"
+    " power close within 2 minutes."
+)
 
 
 def quorum_refusals(picture: Picture) -> list[Refusal]:
@@ -18,7 +26,7 @@ def quorum_refusals(picture: Picture) -> list[Refusal]:
     if meta is None:
         return [Refusal("not_clustered", "This server is not part of a JetStream cluster: it has no meta group.")]
     found = []
-    if picture.other_domains:
+    if picture.ambiguous:
         others = ", ".join(repr(domain) for domain in picture.other_domains)
         why = f"Servers of other JetStream domains answer too ({others}): say which one is meant by the option domain."
         found.append(Refusal("several_meta_groups", why))
@@ -52,8 +60,17 @@ def blind_refusals(picture: Picture) -> list[Refusal]:
     return [Refusal("incomplete_picture", why)]
 
 
-def alive_refusals(picture: Picture, target: Server, allow_online: bool) -> list[Refusal]:
-    """A server that lives, or may live: it answers, or answered, or others hold an open connection to it."""
+def connected_to(picture: Picture, silent: t.AbstractSet[str]) -> list[str]:
+    """Labels of live servers with an open connection to one of C(silent) that does not answer."""
+    quiet = silent - picture.alive
+    return sorted(server.label for server in picture.servers if server.alive and quiet & server.routes)
+
+
+def alive_refusals(picture: Picture, target: Server, allow_online: bool, fenced: bool = False) -> list[Refusal]:
+    """A server that lives, or may live: it answers, or answered, or others hold an open connection to it.
+
+    C(fenced): the user says that it is off, so that connections to it are only not closed yet.
+    """
     meta = picture.meta
     if meta and target.alive and target.peer in (meta.leader, *meta.claims):
         why = f"{target.label} is the meta leader. Step it down first (jetstream_leader_stepdown), then run again."
@@ -71,12 +88,11 @@ def alive_refusals(picture: Picture, target: Server, allow_online: bool) -> list
     if target.peer not in picture.absent or not picture.trusted:
         why = f"{target.label} has not been silent for long enough to be called dead. Run again."
         return [Refusal("server_online", why)]
-    routed = sorted(server.label for server in picture.servers if server.alive and target.peer in server.routes)
-    if routed:
+    routed = connected_to(picture, {target.peer})
+    if routed and not fenced:
         why = (
-            f"{target.label} does not answer, but {', '.join(routed)} still have an open route to it: it is frozen or"
-            " cut off, not gone. Make sure that it is off (fence it) and run again once the routes are closed, which"
-            " takes 2 minutes at most; or allow it by allow_online."
+            f"{target.label} does not answer, but {', '.join(routed)} still have an open connection to it: it is frozen"
+            f" or cut off, or has been without power for less than 2 minutes. {FENCE}"
         )
         return [Refusal("server_frozen", why)]
     return []
@@ -91,14 +107,14 @@ def data_refusals(picture: Picture, target: Server, inventory: Inventory, accept
         back = ""
         if not target.alive and can_evacuate(oldest_line(picture)):
             back = (
-                " If its disk may return, jetstream_peer_evacuate of the dead server keeps them: they are moved off"
-                " when it is back."
+                " If its disk may return, jetstream_peer_evacuate of the dead server keeps them (but not what was in"
+                " memory only): they are moved off when it is back."
             )
         sure = "" if all(one.certain for one in inventory.held) else " (or another dead server)"
         why = (
             f"Only {target.label}{sure} holds {len(inventory.held)} streams or consumers:"
-            f" {listing(one.label for one in inventory.held)}. They would come back empty.{back} Back up what can be,"
-            " then say accept_data_loss."
+            f" {listing(one.text for one in inventory.held)}. They would come back empty, or not at all."
+            f"{back} Back up what can be, then say accept_data_loss."
         )
         found.append(Refusal("data_loss", why))
     if inventory.unknown:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .groups import Stream
 from .inventory import Inventory
-from .lines import oldest_line, return_of_removed
+from .lines import oldest_line, return_of_removed, stalled_by_leader
 from .model import Picture, Server
 from .placement import replacements, why_not
 from .plan import Plan, Refusal, listing, meta_facts
@@ -39,6 +39,7 @@ def plan_removal(
     allow_online: bool = False,
     accept_data_loss: bool = False,
     require_spare: bool = False,
+    fenced: bool = False,
 ) -> Plan:
     """Remove C(target) from the meta group."""
     meta = picture.meta
@@ -57,11 +58,11 @@ def plan_removal(
         if meta.has_quorum and votes < needed:
             why = f"The meta group would not keep its quorum: {votes} live voters, {needed} needed."
             refusals.append(Refusal("quorum_after", why))
-    refusals.extend(alive_refusals(picture, target, allow_online))
+    refusals.extend(alive_refusals(picture, target, allow_online, fenced))
     refusals.extend(data_refusals(picture, target, inventory, accept_data_loss))
     refusals.extend(_broken(picture, gone))
     unhealed, spare_why = unhealable(picture, gone)
-    warnings = list(inventory.notes)
+    warnings = [*inventory.notes, *filter(None, [stalled_by_leader(picture)])]
     if unhealed:
         text = f"{len(unhealed)} streams would stay with fewer replicas than they ask for ({spare_why})."
         if require_spare:
@@ -96,6 +97,7 @@ def plan_stream_removal(
     allow_online: bool = False,
     accept_data_loss: bool = False,
     require_spare: bool = False,
+    fenced: bool = False,
 ) -> Plan:
     """Remove C(target) from the peers of one stream; its consumers follow."""
     group, gone = stream.group, frozenset([target.peer])
@@ -110,7 +112,7 @@ def plan_stream_removal(
         why = f"{target.label} is alive and its copy is good: allow it by allow_online."
         refusals.append(Refusal("server_online", why))
     elif not target.alive and not any(one.ghost for one in group.replicas if one.peer == target.peer):
-        refusals.extend(alive_refusals(picture, target, allow_online))
+        refusals.extend(alive_refusals(picture, target, allow_online, fenced))
     verdict = after_removal(group, gone)
     if verdict == LOSES_DATA and not accept_data_loss:
         why = f"{target.label} holds the last copy of {stream.label}: it would come back empty. Say accept_data_loss."
@@ -118,7 +120,7 @@ def plan_stream_removal(
     if group.has_quorum and verdict == LOSES_QUORUM:
         refusals.append(Refusal("quorum_after", f"{stream.label} would lose its majority."))
     unhealed = [] if group.wanted < 2 or len(replacements(picture, stream, gone)[0]) else [stream.label]
-    warnings = []
+    warnings = [*filter(None, [stalled_by_leader(picture)])]
     if unhealed:
         text = f"{stream.label} would stay with fewer replicas ({why_not(picture, stream, gone)})."
         if require_spare:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._nats.system import peer_id
+from .._nats.answers import peer_id
+from .backups import KnownBackup, newest, states
+from .held import LastPicture
 from .lines import can_rescue, oldest_line, recovery_without_rescue
 from .model import Meta, Picture, Server
 from .plan import Plan, Refusal, listing, meta_facts
-from .refusals import blind_refusals
+from .refusals import FENCE, blind_refusals, connected_to
 
 KnownStates = t.Mapping[str, t.Mapping[str, int]]
 
@@ -27,6 +29,27 @@ class Rescue:
     dead: tuple[str, ...] = ()
 
 
+def known_states(
+    picture: Picture, given: KnownStates, last: LastPicture | None, backups: t.Iterable[KnownBackup]
+) -> dict[str, dict[str, int]]:
+    """What is known of the streams from all sources; what was C(given) for a stream counts alone.
+
+    Streams that the survivors never had a copy of are left out where the source tells.
+    """
+    known = states(newest(backups, picture.accounts))
+    for (account, name, consumer), (peers, last_seq) in (last.copies if last else {}).items():
+        streams = known.setdefault(account, {})
+        if consumer:
+            continue
+        if peers & picture.alive:
+            streams[name] = max(last_seq, streams.get(name, 0))
+        else:
+            streams.pop(name, None)
+    for account, told in given.items():
+        known.setdefault(account, {}).update(told)
+    return {account: streams for account, streams in known.items() if streams}
+
+
 def behind(picture: Picture, known: KnownStates) -> tuple[list[str], list[str]]:
     """Streams that every survivor has in an older state than is known, and known ones that no survivor has."""
     best: dict[tuple[str, str], int] = {}
@@ -38,6 +61,8 @@ def behind(picture: Picture, known: KnownStates) -> tuple[list[str], list[str]]:
     for account, streams in sorted(known.items()):
         for name, last in sorted(streams.items()):
             have = best.get((account, name))
+            if have is None and last == 0:
+                continue  # said to be of no interest: deleted, or made anew
             if have is None:
                 absent.append(f"{account} > {name} (was at {last})")
             elif have < last:
@@ -51,7 +76,12 @@ def _confirmed(meta: Meta, confirmed: t.Iterable[str]) -> dict[str, str]:
 
 
 def plan_rescue(
-    picture: Picture, confirmed: t.Sequence[str], wanted: int | None, known: KnownStates | None, accept_stale: bool
+    picture: Picture,
+    confirmed: t.Sequence[str],
+    wanted: int | None,
+    known: KnownStates | None,
+    accept_stale: bool,
+    fenced: bool = False,
 ) -> Rescue:
     """Lower the quorum to the number of live voters, or to C(wanted)."""
     meta, line = picture.meta, oldest_line(picture)
@@ -64,7 +94,7 @@ def plan_rescue(
     refusals: list[Refusal] = []
     if not can_rescue(line):
         refusals.append(Refusal("unsupported_by_server", recovery_without_rescue(line)))
-    if picture.other_domains or picture.duplicates:
+    if picture.ambiguous or picture.duplicates:
         refusals.append(Refusal("ambiguous_server", "Several JetStream domains, or servers of one name, answer."))
     if meta.claims:
         why = f"A leader is still known ({picture.names(meta.claims)}). Run again when every survivor has given it up."
@@ -72,7 +102,7 @@ def plan_rescue(
     if meta.has_quorum:
         why = "Enough voters are alive to elect a leader by themselves."
         refusals.append(Refusal("quorum_not_lost", why))
-    refusals.extend(_dead_refusals(picture, meta, _confirmed(meta, confirmed)))
+    refusals.extend(_dead_refusals(picture, meta, _confirmed(meta, confirmed), fenced))
     refusals.extend(blind_refusals(picture) if known else ())
     votes = len(meta.voters)
     if votes == 0:
@@ -85,12 +115,12 @@ def plan_rescue(
         why = f"quorum_needed {quorum} is more than the {votes} live voters: it would elect nobody."
         refusals.append(Refusal("quorum_too_high", why))
     warnings = _known(picture, known, accept_stale, refusals)
-    text = f"{facts} Quorum to ask for: {quorum}, the number of live voters."
+    text = f"{facts} Quorum to ask for: {quorum}; live voters: {votes}."
     plan = Plan(nobody, True, tuple(refusals), tuple(warnings), text)
     return Rescue(plan, quorum, tuple(sorted(meta.members - picture.alive)))
 
 
-def _dead_refusals(picture: Picture, meta: Meta, dead: dict[str, str]) -> list[Refusal]:
+def _dead_refusals(picture: Picture, meta: Meta, dead: dict[str, str], fenced: bool) -> list[Refusal]:
     """Every member must be alive or confirmed dead, and nothing may contradict the confirmation."""
     refusals = []
     talking = [given for peer, given in sorted(dead.items()) if peer in picture.alive or peer not in picture.absent]
@@ -99,11 +129,17 @@ def _dead_refusals(picture: Picture, meta: Meta, dead: dict[str, str]) -> list[R
         why = f"No member: {', '.join(strangers)}. Members: {picture.names(meta.members)}."
         refusals.append(Refusal("unknown_server", why))
     talking = [given for given in talking if given not in strangers]
-    routed = {peer for server in picture.servers if server.alive for peer in server.routes} & dead.keys()
-    if talking or routed:
-        names = ", ".join([*talking, *(dead[peer] for peer in sorted(routed))])
-        why = f"Named in confirmed_dead, but alive or connected: {names}. Two groups would lead at once."
+    if talking:
+        why = f"Named in confirmed_dead, but alive: {', '.join(talking)}. Two groups would lead at once."
         refusals.append(Refusal("server_online", why))
+    routed = {peer for peer in dead if connected_to(picture, {peer})}
+    if routed and not fenced:
+        names = ", ".join(dead[peer] for peer in sorted(routed))
+        why = (
+            f"Named in confirmed_dead, but others still have open connections to {names}: frozen or cut off, or without"
+            f" power for less than 2 minutes. {FENCE}"
+        )
+        refusals.append(Refusal("server_frozen", why))
     open_ones = meta.members - picture.alive - dead.keys()
     if open_ones:
         why = f"Neither alive nor confirmed dead: {picture.names(open_ones)}. Make sure of each, then name it."
@@ -114,7 +150,10 @@ def _dead_refusals(picture: Picture, meta: Meta, dead: dict[str, str]) -> list[R
 def _known(picture: Picture, known: KnownStates | None, accept_stale: bool, refusals: list[Refusal]) -> list[str]:
     """Refuse where the survivors are older than what is known; returns warnings."""
     if not known:
-        text = "known_states was not given: a survivor that died before the others rolls the cluster back silently."
+        text = (
+            "Nothing is known of the streams (known_states, last_picture, backups): a survivor that died before the"
+            " others rolls the cluster back silently."
+        )
         return [text]
     stale, absent = behind(picture, known)
     warnings = []
@@ -131,8 +170,8 @@ def _known(picture: Picture, known: KnownStates | None, accept_stale: bool, refu
             warnings.append(f"{text} They are to be restored.")
         else:
             more = (
-                "Either only dead servers held them (leave these out of known_states, and restore them later), or the"
-                " survivors are stale. Say accept_stale to go on."
+                "Either only dead servers held them, or they were deleted (say 0 of these in known_states, and restore"
+                " them later if they are wanted), or the survivors are stale. Say accept_stale to go on."
             )
             refusals.append(Refusal("stale_survivor", f"{text} {more}"))
     return warnings

@@ -73,15 +73,18 @@ def _copies(picture: Picture, item: Item) -> Found:
         remedy = "Wait; if it lasts, read that server's log."
         yield Finding(f"{item.kind}_replica_absent", WARNING, label, detail, remedy)
     if group.desired:
-        status = (group.desired.get("status") or {}).get("description") or "no status"
-        detail = f"It is being moved or scaled: {status}."
-        yield Finding(f"{item.kind}_moving", INFO, label, detail, "Wait until it is done before taking a server away.")
+        status = group.desired.get("status") or {}
+        detail = f"It is being moved or scaled: {status.get('description') or 'no status'}."
+        remedy = "Wait until it is done before taking a server away."
+        if status.get("type") == "blocked":
+            remedy += " If it lasts: what it waits for is on a dead server; start that one, or delete what is named."
+        yield Finding(f"{item.kind}_moving", INFO, label, detail, remedy)
 
 
 def _placement(picture: Picture, stream: Stream) -> Found:
     dead = frozenset(replica.peer for replica in stream.group.replicas if not replica.alive)
-    onto, lacking = replacements(picture, stream, dead)
-    if lacking and dead and len(onto) < lacking:
+    onto, lacking = replacements(picture, stream, dead) if dead else ([], 0)
+    if len(onto) < lacking:
         why = why_not(picture, stream, dead)
         detail = f"{lacking} of its replicas are lost and {len(onto)} servers can take one: {why}."
         remedy = "Add a server that fits, or change the stream's placement."

@@ -28,6 +28,12 @@ class Progress:
     excused: dict[str, str]
     whole: int
 
+    def excuse(self, reasons: t.Mapping[str, str]) -> Progress:
+        """The same with those items of C(reasons) excused that are pending."""
+        late = {label: why for label, why in reasons.items() if label in self.pending}
+        pending = {label: why for label, why in self.pending.items() if label not in late}
+        return Progress(pending, {**self.excused, **late}, self.whole)
+
     def __bool__(self) -> bool:
         return not self.pending
 

@@ -11,8 +11,9 @@ import dataclasses
 import time
 import typing as t
 
+from .._nats.answers import Sample
 from .._nats.errors import ConnectionLostError
-from .._nats.system import Sample, System
+from .._nats.system import System
 from .build import make_picture
 from .model import Picture
 from .views import reduce_jsz
@@ -100,7 +101,7 @@ class Watch:
                 raise
             self._system = await self._reopen()
             sample = await read(self._system)
-        return make_picture(sample, self._system.domain)
+        return make_picture(sample, self._system.domain_of(sample), asked=bool(self._system.asked_domain))
 
     async def settle(
         self,

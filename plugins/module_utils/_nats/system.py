@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
-import hashlib
 import json
 import time
 import typing as t
 
+from .answers import Collector, Enough, Reduce, Sample, all_members
 from .api import JetStream
 from .connection import Connection
 from .errors import ConnectionLostError, NatsError, PermissionDeniedError
@@ -25,11 +24,6 @@ QUIET = 1.0
 GRACE = 0.15
 # Accounts in one JSZ answer: servers page by account.
 ACCOUNTS_PER_PAGE = 256
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
-Reduce = t.Callable[[Json], t.Any]
-Answers = dict[str, t.Any]
-Enough = t.Callable[[dict[str, Json]], bool]
 
 
 class NotSystemAccountError(NatsError):
@@ -38,60 +32,10 @@ class NotSystemAccountError(NatsError):
     error = "not_system_account"
 
 
-@functools.lru_cache(maxsize=1024)
-def peer_id(server_name: str) -> str:
-    """The id under which the server of that name takes part in raft groups; the same after its disk was wiped."""
-    digest = hashlib.sha256(server_name.encode()).digest()
-    return "".join(_DIGITS[byte % 62] for byte in digest[:8])
+class WrongDomainError(NatsError):
+    """What is asked of this server is carried out by the meta group of another domain than the one that is meant."""
 
-
-def meta_group(raftz: Json) -> Json:
-    """What a server's RAFTZ says of the meta group: C(id), C(size), C(leader), C(peers), ...; empty without one."""
-    for groups in raftz.values():
-        if isinstance(groups, dict) and isinstance(groups.get("_meta_"), dict):
-            return t.cast("Json", groups["_meta_"])
-    return {}
-
-
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """One look at all servers: mappings from a server's id to what it answered. C(heads) has its name, cluster, domain,
-    tags and version; C(at) is the middle of the look in seconds since the epoch."""
-
-    at: float
-    heads: dict[str, Json]
-    varz: Answers
-    healthz: Answers
-    raftz: Answers
-    routez: Answers
-    # JSZ pages, each reduced, in order of their offset; empty for a light look, and a server may be absent.
-    pages: dict[str, list[t.Any]]
-
-
-class Collector:
-    """Answers of servers to one request, by server id."""
-
-    def __init__(self, reduce: Reduce) -> None:
-        self.heads: dict[str, Json] = {}
-        self.data: Answers = {}
-        self.arrived = asyncio.Event()
-        self.refused = False
-        self._reduce = reduce
-
-    async def take(self, message: t.Any) -> None:
-        if not message.data:
-            self.refused = bool(message.headers and message.headers.get("Status") == "503")
-            self.arrived.set()
-            return
-        try:
-            answer = json.loads(message.data)
-            head, data = answer["server"], answer.get("data")
-        except (ValueError, KeyError, TypeError):
-            return  # not an answer of a server: it counts as silence
-        if isinstance(data, dict):
-            self.heads[head["id"]] = head
-            self.data[head["id"]] = self._reduce(data)
-        self.arrived.set()
+    error = "wrong_domain"
 
 
 class System:
@@ -102,9 +46,32 @@ class System:
         self._quiet = quiet
 
     @property
-    def domain(self) -> str:
-        """The JetStream domain asked for, else that of the server on the other end; empty where there is none."""
-        return self.connection.options.domain or str(self.connection.info.get("domain") or "")
+    def asked_domain(self) -> str:
+        """The JetStream domain that the options name; empty where they name none."""
+        return self.connection.options.domain or ""
+
+    def domain_of(self, sample: Sample) -> str:
+        """The JetStream domain that is meant: the one asked for, else that of the server on the other end, else, where
+        that one has no JetStream, the only one there is. Empty where there are no domains."""
+        info = self.connection.info
+        home = str(info.get("domain") or "")
+        if self.asked_domain or home or info.get("jetstream"):
+            return self.asked_domain or home
+        there = {str(head.get("domain") or "") for head in sample.heads.values() if head.get("jetstream")}
+        return there.pop() if len(there) == 1 else ""
+
+    def check_reach(self) -> None:
+        """Raise WrongDomainError where changes asked for here would be made in another domain than the one asked for.
+
+        Servers look into each other's domains over leaf nodes, but a change goes to the server's own meta group.
+        """
+        home = str(self.connection.info.get("domain") or "")
+        if self.asked_domain and home != self.asked_domain:
+            whose = f"the JetStream domain {home!r}" if home else "no JetStream domain"
+            raise WrongDomainError(
+                f"This connection is to a server of {whose}, whose meta group would get what is meant for"
+                f" {self.asked_domain!r}. Give addresses of servers of that domain. Nothing was touched."
+            )
 
     async def gather(
         self,
@@ -133,7 +100,7 @@ class System:
         try:
             payload = json.dumps(request).encode() if request else b""
             await self.connection.publish(f"$SYS.REQ.SERVER.PING.{endpoint}", payload, reply=inbox)
-            while not collector.refused and not enough(collector.heads):
+            while not collector.refused and not enough(collector):
                 wait = min(quiet, deadline - time.monotonic())
                 collector.arrived.clear()
                 try:
@@ -142,7 +109,7 @@ class System:
                     break
                 if lost:
                     raise lost[0]
-            if grace and enough(collector.heads):
+            if grace and enough(collector):
                 await asyncio.sleep(grace)
         finally:
             undo()
@@ -152,21 +119,11 @@ class System:
     async def probe(self) -> Sample:
         """A light look: who is there, its meta group and routes. Raises NotSystemAccountError where nobody answers."""
         started = time.time()
-        members: set[str] = set()
-
-        def note(data: Json) -> Json:
-            meta = meta_group(data)
-            members.update([meta["id"], *(meta.get("peers") or {})] if meta else [])
-            return data
-
-        def all_members(heads: dict[str, Json]) -> bool:
-            return bool(members) and members <= {peer_id(head["name"]) for head in heads.values()}
-
-        raftz = await self.gather("RAFTZ", enough=all_members, quiet=self._quiet, limit=4 * self._quiet, reduce=note)
+        raftz = await self.gather("RAFTZ", enough=all_members, quiet=self._quiet, limit=4 * self._quiet)
         seen = frozenset(raftz.heads)
 
-        def all_seen(heads: dict[str, Json]) -> bool:
-            return bool(seen) and seen <= heads.keys()
+        def all_seen(collector: Collector) -> bool:
+            return bool(seen) and seen <= collector.heads.keys()
 
         varz, healthz, routez = await asyncio.gather(
             *(
@@ -201,8 +158,8 @@ class System:
         return dataclasses.replace(probed, pages=pages)
 
     async def _page(self, request: Json, wanted: frozenset[str], limit: float, keep: Reduce) -> Collector:
-        def enough(heads: dict[str, Json]) -> bool:
-            return wanted <= heads.keys()
+        def enough(collector: Collector) -> bool:
+            return wanted <= collector.heads.keys()
 
         return await self.gather("JSZ", request, enough=enough, quiet=limit, limit=limit, reduce=keep)
 
@@ -213,6 +170,7 @@ class System:
         now or later. Never ask again; look what became of it.
         """
         payload = b"" if request is None else json.dumps(request).encode()
+        self.check_reach()
         message = await self.connection.request(f"$JS.API.{subject}", payload, timeout=timeout)
         return JetStream.parse(message.data, what)
 
@@ -225,6 +183,7 @@ class System:
             answers.extend([t.cast("Json", json.loads(message.data))] if message.data else [])
             arrived.set()
 
+        self.check_reach()
         inbox = self.connection.new_inbox()
         subscription = await self.connection.subscribe(inbox, take)
         try:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.findings import find
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.groups import Consumer, Group, Replica
-from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.inventory import LastPicture
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.held import LastPicture
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.lines import stalled_by_leader
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.model import Picture
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.placement import replacements, why_not
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.result import (
@@ -21,7 +22,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.result 
     simulation_values,
 )
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.simulation import simulate
-from ansible_collections.natsops.jetstream.plugins.module_utils._nats.system import peer_id
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.answers import peer_id
 from hypothesis import given
 
 from unit.cluster import pictures as make
@@ -163,3 +164,19 @@ def test_results_are_json_and_serve_as_last_picture(picture: Picture) -> None:
         stream = item.stream if isinstance(item, Consumer) else item.name
         name = item.name if isinstance(item, Consumer) else ""
         assert last.copies[item.account, stream, name][0] == item.group.peers
+
+
+def test_an_older_meta_leader_holds_up_new_replicas() -> None:
+    picture = make.picture(THREE, ALIVE, leader="n1")
+    assert stalled_by_leader(picture) == ""
+    mixed = dataclasses.replace(
+        picture,
+        servers=tuple(
+            dataclasses.replace(one, version="2.14.9" if one.name == "n1" else "2.15.2") for one in picture.servers
+        ),
+    )
+    assert "n1 (2.14.9) leads the meta group while n2, n3 are 2.15" in stalled_by_leader(mixed)
+    remedy = next(one.remedy for one in find(mixed) if one.id == "mixed_lines")
+    assert "jetstream_leader_stepdown with preferred n2" in remedy
+    newer = dataclasses.replace(mixed, meta=make.meta_of(THREE, ALIVE, "n2"))
+    assert stalled_by_leader(newer) == ""

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,14 @@ import pytest
 import yaml
 from ansible_collections.natsops.jetstream.plugins.doc_fragments.cluster import ModuleDocFragment
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import cluster, cluster_rescue
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.cluster_backups import read_backups
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import Context
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.errors import PathError
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.manifest import (
+    ConsumerRecord,
+    Manifest,
+    digest_of,
+)
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.errors import LastPictureError
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import NatsError, OptionsError
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
@@ -51,6 +60,60 @@ def test_last_picture_that_cannot_be_read(tmp_path: Path) -> None:
         cluster.read_last_picture(context([], last_picture=str(tmp_path / "none")))
 
 
+def backup(place: Path, stream: str, account: str = "") -> None:
+    """A backup's directory as the command line leaves it, with our manifest where C(account) is given."""
+    place.mkdir(parents=True)
+    state = {"messages": 3, "bytes": 3, "first_seq": 1, "last_seq": 3, "first_ts": "", "last_ts": ""}
+    config = {"name": stream, "num_replicas": 3}
+    (place / "backup.json").write_text(json.dumps({"config": config, "state": state}), encoding="utf-8")
+    (place / "stream.tar.s2").write_bytes(b"x")
+    if not account:
+        return
+    consumer = ConsumerRecord("dur", {}, {"consumer_seq": 2, "stream_seq": 2}, {}, 0, 0, "", True)
+    times = ("2026-11-22T10:00:00.5Z", "2026-11-22T10:00:01Z")
+    files = (digest_of(str(place / "backup.json")), digest_of(str(place / "stream.tar.s2")))
+    manifest = Manifest(
+        stream, account, "V1", files, config, state, True, "", (consumer,), True, {}, *times, "quick", 1 << 20
+    )
+    (place / "manifest.json").write_bytes(manifest.dump())
+
+
+def test_backups_are_found_in_repositories_accounts_and_alone(tmp_path: Path) -> None:
+    for day in ("20261121T100000Z", "20261122T100000Z"):
+        backup(tmp_path / "APP" / day / "S", "S", "A1")
+        backup(tmp_path / "CLI" / day / "T", "T")
+    for account in ("APP", "CLI"):
+        (tmp_path / account / "latest").symlink_to("20261122T100000Z")
+    newest = tmp_path / "APP" / "20261122T100000Z" / "S"
+    known, warnings = read_backups(context([], backups=[str(tmp_path)]))
+    assert warnings == []
+    assert [(one.account, one.stream, one.replicas, one.last_seq) for one in known] == [
+        ("A1", "S", 3, 3),
+        ("CLI", "T", 3, 3),
+    ]
+    assert known[0].path == str(newest)
+    assert known[0].taken == datetime.datetime(2026, 11, 22, 10, 0, 0, 500000, datetime.timezone.utc).timestamp()
+    assert known[0].consumers == {"dur": 2}
+    for given in (tmp_path / "APP", tmp_path / "APP" / "latest", newest.parent, newest):
+        assert [one.path for one in read_backups(context([], backups=[str(given)]))[0]] == [str(newest)]
+
+
+def test_backups_that_cannot_be_used(tmp_path: Path) -> None:
+    backup(tmp_path / "set" / "T", "T")
+    backup(tmp_path / "set" / "S", "S", "A1")
+    (tmp_path / "set" / "S" / "manifest.json").write_text("{", encoding="utf-8")
+    known, warnings = read_backups(context([], backups=[str(tmp_path / "set")]))
+    assert known == []
+    assert len(warnings) == 2
+    assert "manifest" in warnings[0]
+    assert "no manifest says of which account" in warnings[1]
+    (tmp_path / "empty").mkdir()
+    for path, word in (("none", "path_not_found"), ("empty", "path_not_backup")):
+        with pytest.raises(PathError) as failure:
+            read_backups(context([], backups=[str(tmp_path / path)]))
+        assert failure.value.error == word
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "many", ""])
 def test_odd_quorums_are_refused(text: str) -> None:
     with pytest.raises(NatsError, match="must be auto or a number"):
@@ -60,7 +123,7 @@ def test_odd_quorums_are_refused(text: str) -> None:
 def test_quorums_and_known_states() -> None:
     assert cluster_rescue._quorum("auto") is None
     assert cluster_rescue._quorum("2") == 2
-    assert cluster_rescue._known_states(None) is None
+    assert cluster_rescue._known_states(None) == {}
     assert cluster_rescue._known_states({"APP": {"S": "12"}}) == {"APP": {"S": 12}}
     every: list[Any] = [{"APP": 3}, {"APP": {"S": "x"}}, []]
     for wrong in every:

@@ -8,22 +8,32 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.backups import KnownBackup
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.errors import LastPictureError, RefusedError
-from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.evacuation import plan_evacuation
-from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.inventory import (
-    AccountNames,
-    Inventory,
-    LastPicture,
-    take_inventory,
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.evacuation import (
+    held_up,
+    plan_evacuation,
+    under_way,
 )
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.groups import Consumer, Stream
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.held import (
+    AccountNames,
+    Held,
+    LastPicture,
+)
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.inventory import Inventory, take_inventory
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.model import Meta, MetaView, Picture, Server
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.plan import Plan, Refusal, resolve
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.removal import (
     plan_removal,
     plan_stream_removal,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.rescue import plan_rescue
-from ansible_collections.natsops.jetstream.plugins.module_utils._nats.system import peer_id
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.rescue import (
+    known_states,
+    plan_rescue,
+)
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.wait import progress
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.answers import peer_id
 
 from unit.cluster import pictures as make
 
@@ -88,6 +98,9 @@ def test_an_open_route_means_frozen() -> None:
     frozen = dataclasses.replace(picture, servers=servers)
     assert words(removal(frozen)) == {"server_frozen"}
     assert words(removal(frozen, allow_online=True)) == set()
+    assert words(removal(frozen, fenced=True)) == set()
+    # Who answers is not off, whatever is said.
+    assert words(removal(make.picture(FOUR, frozenset(FOUR)), fenced=True)) == {"server_online"}
 
 
 def test_live_servers_and_leaders() -> None:
@@ -139,6 +152,66 @@ def test_an_earlier_picture_tells_what_a_server_held() -> None:
     assert late.held == ()
     assert late.unknown == ("APP",)
     assert "cannot tell what it held" in late.notes[0]
+
+
+def saved(stream: str, taken: float = 950.0, replicas: int = 1, last_seq: int = 5, **consumers: int) -> KnownBackup:
+    return KnownBackup("A1", stream, f"/b/{stream}", taken, replicas, last_seq, consumers)
+
+
+def test_a_backup_tells_what_there_was_as_of_its_time() -> None:
+    """It adds to what is known, never certain, and covers no account."""
+    picture = make.picture(
+        FOUR, DEAD_N2, (make.stream("S", make.group(3, "n1", "n2", "n3", alive=DEAD_N2)),), accounts={"A1": "APP"}
+    )
+    backups = [saved("GONE", dur=3), saved("S", c=4), saved("GONE", 940.0, 1, 4)]
+    inventory = take_inventory(picture, N2, (), None, backups)
+    assert [(one.label, one.certain, one.as_of, one.last_seq) for one in inventory.held] == [
+        ("APP > GONE", False, 950.0, 5),
+        ("APP > GONE > dur", False, 950.0, 3),
+        ("APP > S > c", False, 950.0, 4),
+    ]
+    assert {one.source for one in inventory.held} == {"backup"}
+    assert inventory.unknown == ("APP",)
+    plan = removal(picture, inventory=inventory)
+    assert words(plan) == {"data_loss", "unknown_holdings"}
+    assert "(or another dead server) holds 3" in plan.refusals[0].why
+    assert "APP > GONE (backup of 1970-01-01 00:15:50 UTC)" in plan.refusals[0].why
+
+
+def test_better_sources_come_before_a_backup() -> None:
+    picture = make.picture(FOUR, DEAD_N2)
+    # The meta group does not know OLD any more: it was deleted since.
+    names = AccountNames("APP", frozenset({"KEPT"}), {"KEPT": frozenset({"dur"})})
+    backups = [dataclasses.replace(one, account="APP") for one in (saved("KEPT", dur=3, gone=1), saved("OLD"))]
+    known = take_inventory(picture, N2, (names,), None, backups)
+    assert [(one.label, one.source, one.certain, one.as_of) for one in known.held] == [
+        ("APP > KEPT", "accounts", True, None),
+        ("APP > KEPT > dur", "accounts", True, None),
+    ]
+    assert [(one.backup, one.backup_taken, one.last_seq) for one in known.held] == [
+        ("/b/KEPT", 950.0, 5),
+        ("/b/KEPT", 950.0, 3),
+    ]
+    # An earlier picture says that another server had it, or, where it is newer, that it was gone by then.
+    elsewhere = last_picture(frozenset(FOUR), KEPT=("n3",))
+    assert [one.stream for one in take_inventory(picture, N2, (), elsewhere, backups).held if not one.consumer] == [
+        "OLD"
+    ]
+    later = dataclasses.replace(elsewhere, taken=990.0)
+    assert take_inventory(picture, N2, (), later, backups).held == ()
+
+
+def test_known_states_come_from_pictures_and_backups() -> None:
+    picture = make.picture(THREE, frozenset({"n1"}), leader="", accounts={"A1": "APP"})
+    last = last_picture(frozenset(THREE), BOTH=("n1", "n2"), DEAD=("n2",))
+    backups = [saved("BOTH", 990.0, 3, 9), saved("R1"), saved("R3", 990.0, 3, 8), saved("DEAD", 990.0, 3, 8)]
+    assert known_states(picture, {}, last, backups) == {"APP": {"BOTH": 9, "R3": 8}}
+    known = known_states(picture, {"APP": {"R3": 0}, "B": {"S": 1}}, last, backups)
+    assert known == {"APP": {"BOTH": 9, "R3": 0}, "B": {"S": 1}}
+    plan = plan_rescue(picture, ["n2", "n3"], None, known, False).plan
+    assert words(plan) == {"stale_survivor"}
+    assert "R3" not in plan.refusals[0].why
+    assert "APP > BOTH (was at 9)" in plan.refusals[0].why
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"servers": [{}], "streams": [], "taken": 1}'])
@@ -235,6 +308,34 @@ def rescue_words(
     return words(plan_rescue(picture, dead, quorum, known, accept_stale=False).plan)
 
 
+def moving(name: str, to: tuple[str, ...], why: str = "", *consumers: str) -> Stream:
+    """A stream on n1, n2, n3 that is being moved."""
+    desired = {"replicas": [{"peer": peer_id(one)} for one in to], "status": {"type": "blocked", "description": why}}
+    on = dataclasses.replace(make.group(3, *THREE, alive=DEAD_N2), desired=desired)
+    alive = make.group(1, "n1", alive=DEAD_N2)
+    made = tuple(Consumer("APP", name, one, True, alive) for one in consumers)
+    return dataclasses.replace(make.stream(name, on), consumers=made)
+
+
+def test_evacuations_of_dead_servers() -> None:
+    """What is moved off already is no change; what waits for the dead one is not waited for."""
+    target = ("n1", "n3", "n4")
+    blocked = moving("B", target, "waiting for consumer 'c 1' to migrate")
+    transient = moving("T", target, "waiting for consumer 'c' to migrate", "c")
+    on_its_way = make.picture(FOUR, DEAD_N2, (blocked, transient))
+    assert under_way(on_its_way, N2)
+    assert not under_way(make.picture(FOUR, DEAD_N2, (blocked, moving("O", THREE))), N2)
+    assert not under_way(make.picture(FOUR, DEAD_N2), N2)
+    waiting = held_up(on_its_way, N2)
+    assert waiting.keys() == {"APP > B"}
+    assert "the only copy of its consumer c 1" in waiting["APP > B"]
+    state = progress(on_its_way, N2, {}).excuse(waiting)
+    assert (state.pending.keys(), state.excused) == ({"APP > T"}, waiting)
+    held = Inventory((Held("APP", "B", "c 1"),), ())
+    plan = plan_evacuation(on_its_way, on_its_way.server(N2), held)
+    assert any("APP > B: consumers with their only copy on n2 hold up the move" in one for one in plan.warnings)
+
+
 def test_rescues() -> None:
     two_dead = make.picture(THREE, frozenset({"n1"}), leader="")
     plan = plan_rescue(two_dead, ["n2", peer_id("n3")], None, None, accept_stale=False)
@@ -255,7 +356,8 @@ def test_rescues() -> None:
             dataclasses.replace(one, routes=make.ids("n2") if one.alive else one.routes) for one in two_dead.servers
         ),
     )
-    assert rescue_words(routed, ["n2", "n3"]) == {"server_online"}
+    assert rescue_words(routed, ["n2", "n3"]) == {"server_frozen"}
+    assert plan_rescue(routed, ["n2", "n3"], None, None, accept_stale=False, fenced=True).plan.refusals == ()
 
 
 def test_stale_survivors() -> None:

@@ -12,7 +12,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.invento
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.model import Picture
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.removal import plan_removal
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.simulation import select, simulate
-from ansible_collections.natsops.jetstream.plugins.module_utils._nats.system import peer_id
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.answers import peer_id
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,16 +16,23 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.errors 
     ClusterError,
     NotConfirmedError,
     RefusedError,
+    UnknownDomainError,
 )
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.groups import Group, Replica
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.model import MetaView, Picture
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.views import reduce_jsz
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.answers import (
+    Collector,
+    Sample,
+    all_members,
+    peer_id,
+)
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import (
     ConnectionLostError,
     RequestTimeoutError,
     api_error,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._nats.system import Sample, peer_id
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.system import System, WrongDomainError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,7 +107,10 @@ async def test_a_server_that_answers_again_ends_the_wait() -> None:
 
 async def test_looking_goes_on_over_another_server() -> None:
     class Dying:
-        domain = ""
+        asked_domain = ""
+
+        def domain_of(self, _sample: Sample) -> str:
+            return ""
 
         async def sample(self, reduce: Any) -> Sample:
             raise ConnectionLostError("it died")
@@ -215,6 +226,57 @@ def sample(**pages: dict[str, Any]) -> Sample:
     }
     kept = {name: [reduce_jsz(page)] for name, page in pages.items()}
     return Sample(100.0, heads, varz, {}, raft, {}, kept)
+
+
+def connected(home: str, asked: str | None = None, jetstream: bool = True) -> System:
+    """The system account over a connection to a server of the domain C(home)."""
+    info = {"domain": home, "jetstream": jetstream}
+    return System(SimpleNamespace(info=info, options=SimpleNamespace(domain=asked)))  # type: ignore[arg-type]
+
+
+def in_domain(domain: str, *names: str) -> Collector:
+    """RAFTZ answers of some of the servers n1 to n3 of a domain."""
+    collector = Collector(dict)
+    answers = sample(**{name: jsz(name, "n1", *THREE) for name in names}).raftz
+    for name in names:
+        collector.heads[f"{domain}-{name}"] = {"name": name, "domain": domain}
+        collector.data[f"{domain}-{name}"] = answers[name]
+    return collector
+
+
+def test_names_may_be_the_same_in_two_domains() -> None:
+    hub, leaf = in_domain("hub", "n1", "n2"), in_domain("leaf", "n3")
+    hub.heads.update(leaf.heads)
+    hub.data.update(leaf.data)
+    assert not all_members(hub)
+    for more in (in_domain("hub", *THREE), in_domain("leaf", *THREE)):
+        assert all_members(more)
+        hub.heads.update(more.heads)
+        hub.data.update(more.data)
+    assert all_members(hub)
+    assert not all_members(Collector(dict))
+
+
+def test_the_domain_that_is_meant() -> None:
+    looked = sample(n1=jsz("n1", "n1"), n2=jsz("n2", "n1"))
+    assert connected("hub", "leaf").domain_of(looked) == "leaf"
+    assert connected("hub").domain_of(looked) == "hub"
+    looked.heads["n1"]["domain"] = looked.heads["n2"]["domain"] = "far"
+    # A server without JetStream has no domain of its own.
+    assert connected("", jetstream=False).domain_of(looked) == "far"
+    assert connected("").domain_of(looked) == ""
+    with pytest.raises(UnknownDomainError, match="Domains of those that do: 'far'"):
+        make_picture(looked, "leaf")
+
+
+async def test_a_change_is_never_asked_of_another_domain() -> None:
+    connected("hub", "hub").check_reach()
+    connected("hub").check_reach()
+    for home in ("hub", ""):
+        with pytest.raises(WrongDomainError, match="Give addresses of servers of that domain"):
+            await connected(home, "leaf").call("SERVER.REMOVE", what="removal")
+        with pytest.raises(WrongDomainError):
+            await connected(home, "leaf").broadcast("META.RESCUE", {}, expected=1)
 
 
 def test_nobody_is_counted_twice() -> None:

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Backups as a source of what streams there were: manifests are read, data is not."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from .._archive.times import parse_ns
+from .._backup.directory import normal_path, os_errors
+from .._backup.errors import PathError
+from .._backup.inspect import Backup, inspect, looks_like_backup
+from .._cluster.backups import KnownBackup
+from .argspec import ArgumentSpec
+from .module import Context
+
+BACKUPS = ArgumentSpec({"backups": {"type": "list", "elements": "path", "default": []}})
+# A repository holds accounts, an account sets, a set streams.
+_DEPTH = 3
+_LATEST = "latest"
+
+
+def read_backups(context: Context) -> tuple[list[KnownBackup], list[str]]:
+    """What the option O(backups) gives, and warnings about what cannot be used. Raises PathError."""
+    known: list[KnownBackup] = []
+    warnings: list[str] = []
+    for given in context.params.get("backups") or ():
+        path = os.path.realpath(normal_path(given))
+        if not os.path.isdir(path):
+            raise PathError(f"backups: {path} is not a directory.", error="path_not_found")
+        with os_errors(path):
+            places = list(_places(path, "", _DEPTH))
+        if not places:
+            raise PathError(f"backups: there is no backup of a stream in {path}.", error="path_not_backup")
+        for place, account in places:
+            one, why = _known(inspect(place, "none"), account)
+            known.extend([one] if one else [])
+            warnings.extend([f"backups: {place} cannot be used: {why}"] if why else [])
+    return known, warnings
+
+
+def _places(path: str, account: str, depth: int) -> t.Iterator[tuple[str, str]]:
+    """Directories of streams, and the account that their place in a repository tells; there, the newest set only."""
+    if looks_like_backup(path):
+        yield path, account
+        return
+    newest = os.path.join(path, _LATEST)
+    if os.path.isdir(newest):
+        yield from _places(os.path.realpath(newest), os.path.basename(path), depth - 1)
+    elif depth:
+        for entry in sorted(os.scandir(path), key=lambda one: one.name):
+            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                yield from _places(entry.path, account, depth - 1)
+
+
+def _known(backup: Backup, account: str) -> tuple[KnownBackup | None, str]:
+    """What a backup knows, and why it is of no use."""
+    manifest = backup.manifest
+    if not backup.stream:
+        return None, "; ".join(problem.message for problem in backup.problems) or "it is empty."
+    if manifest is None:
+        if not account:
+            return None, "no manifest says of which account it is, nor does its place in a repository."
+        taken = os.path.getmtime(os.path.join(backup.path, "backup.json"))
+        config, state, consumers = backup.config, backup.state, {}
+    else:
+        taken = parse_ns(manifest.started) / 1e9
+        config, state = manifest.config, manifest.state
+        account = manifest.account or account
+        consumers = {one.name: int(one.delivered.get("stream_seq") or 0) for one in manifest.consumers}
+    replicas, last_seq = int(config.get("num_replicas") or 1), int(state.get("last_seq") or 0)
+    return KnownBackup(account, backup.stream, backup.path, taken, replicas, last_seq, consumers), ""

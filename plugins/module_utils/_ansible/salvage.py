@@ -1,0 +1,107 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module that saves the streams on a dead server's disk."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import typing as t
+
+from .._backup.directory import normal_path
+from .._backup.errors import BackupError
+from .._backup.results import result_json
+from .._backup.salvage import Salvaged, SalvageOptions, account_name, chosen, salvage
+from .._backup.store import Stored, store_root, stored_streams
+from .._nats.errors import OptionsError
+from .._server.errors import ServerError
+from .._server.program import find_program, program_version
+from .argspec import ArgumentSpec
+from .backup import named, positive
+from .module import Context, Outcome
+
+SALVAGE = ArgumentSpec(
+    {
+        "store_dir": {"type": "path", "required": True},
+        "path": {"type": "path", "required": True},
+        "server_binary": {"type": "str", "default": "nats-server"},
+        "account_names": {"type": "dict", "default": {}},
+        "streams": {"type": "list", "elements": "str", "default": ["*"]},
+        "encryption_key": {"type": "str", "no_log": True},
+        "cipher": {"type": "str", "choices": ["chachapoly", "aes"], "default": "chachapoly"},
+        "start_timeout": {"type": "float", "default": 120.0},
+    }
+)
+
+
+async def salvage_store(context: Context) -> Outcome:
+    """The work of jetstream_salvage."""
+    params = context.params
+    positive(params, "start_timeout")
+    names = {str(key): str(value) for key, value in params["account_names"].items()}
+    if any("/" in name or name.startswith(".") or not name for name in names.values()):
+        raise OptionsError("account_names: a name of an account becomes a directory: no '/', and no '.' at its start.")
+    options = SalvageOptions(
+        binary=params["server_binary"],
+        names=names,
+        streams=named(params),
+        key=params["encryption_key"] or "",
+        cipher=params["cipher"],
+        start_timeout=params["start_timeout"],
+    )
+    root, path = store_root(normal_path(params["store_dir"])), normal_path(params["path"])
+    if (path + "/").startswith(root + "/"):
+        raise OptionsError(f"path {path} is inside of the store, which is not to be written to. Give another one.")
+    try:
+        version = await asyncio.get_running_loop().run_in_executor(
+            None, lambda: program_version(find_program(options.binary))
+        )
+        stored = stored_streams(root)
+        wanted = chosen(stored, options)
+        if not any(one.alone for one in stored) and not stored:
+            raise BackupError(f"There is no stream in {root}.", error="store_invalid")
+        results = [] if context.check_mode else await salvage(root, path, wanted, options)
+    except ServerError as exc:
+        raise BackupError(exc.message, error=exc.error) from exc
+    values = {
+        "path": path,
+        "version": version,
+        "streams": [_would(one, options) for one in wanted] if context.check_mode else [_done(one) for one in results],
+        "left_out": [_left_out(one, options) for one in stored if not one.alone],
+    }
+    changed = bool(wanted) if context.check_mode else any(one.result.changed for one in results)
+    warnings = tuple(f"{one.account} > {text}" for one in results for text in one.result.warnings)
+    return Outcome(changed, values, warnings=warnings, failure=_failure(results))
+
+
+def _would(one: Stored, options: SalvageOptions) -> dict[str, t.Any]:
+    return {
+        "account": account_name(options, one.account),
+        "stream": one.stream,
+        "status": "would_salvage",
+        "bytes": one.size,
+        "consumers": len(one.consumers),
+    }
+
+
+def _done(one: Salvaged) -> dict[str, t.Any]:
+    return {"account": one.account, **result_json(one.result)}
+
+
+def _left_out(one: Stored, options: SalvageOptions) -> dict[str, t.Any]:
+    values = dataclasses.asdict(one)
+    return {
+        "account": account_name(options, one.account),
+        **{key: values[key] for key in ("stream", "replicas")},
+        "consumers": list(one.consumers),
+    }
+
+
+def _failure(results: t.Sequence[Salvaged]) -> BackupError | None:
+    bad = [one for one in results if one.result.status == "failed"]
+    if not bad:
+        return None
+    text = " ".join(f"{one.account} > {one.result.reason}" for one in bad[:5])
+    return BackupError(f"{len(bad)} of {len(results)} streams could not be saved. {text}", error="salvage_incomplete")

@@ -1,0 +1,131 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Saving the streams on the disk of a server that will not start again, by a private server on a copy of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import shutil
+import typing as t
+
+from .._nats.options import make_options
+from .._server.local import LocalServer
+from .account import AccountBackup, AccountOptions
+from .directory import Workplace, os_errors
+from .disk import make_directories
+from .errors import BackupError, PathError
+from .results import StreamResult, failed
+from .selection import selected
+from .session import Session
+from .store import Stored
+from .writer import in_thread
+
+
+@dataclasses.dataclass(frozen=True)
+class SalvageOptions:
+    """C(names) maps directories of accounts to their names; C(key) and C(cipher) are those of an encrypted store."""
+
+    binary: str = "nats-server"
+    names: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    streams: tuple[str, ...] = ("*",)
+    key: str = ""
+    cipher: str = ""
+    start_timeout: float = 120.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Salvaged:
+    """What became of one stream on the disk: its account by name, and the result of its backup."""
+
+    account: str
+    result: StreamResult
+
+
+def account_name(options: SalvageOptions, directory: str) -> str:
+    """The name of the account whose streams are in a directory."""
+    return options.names.get(directory, directory)
+
+
+def chosen(stored: t.Iterable[Stored], options: SalvageOptions) -> list[Stored]:
+    """The streams that can be saved, and are wanted."""
+    return [one for one in stored if one.alone and selected(one.stream, options.streams, ())]
+
+
+def check_room(path: str, streams: t.Sequence[Stored]) -> None:
+    """Refuse where copy and backup have no room. Raises PathError."""
+    make_directories(os.path.dirname(path))
+    need, free = 2 * sum(one.size for one in streams), shutil.disk_usage(os.path.dirname(path)).free
+    if need > free:
+        raise PathError(
+            f"There is no room in {os.path.dirname(path)}: the copy and the backups take up to {need} bytes, {free} are"
+            " free. Free space, or choose another path.",
+            error="no_space",
+        )
+
+
+async def salvage(root: str, path: str, streams: t.Sequence[Stored], options: SalvageOptions) -> list[Salvaged]:
+    """Back the streams up into C(<path>/<account>/<stream>). C(root) is read only: a copy of it is served.
+
+    Raises what concerns all of them; the failure of a stream is in its result.
+    """
+    check_room(path, streams)
+    results: list[Salvaged] = []
+    with os_errors(path), Workplace(path) as workplace:
+        for directory in sorted({one.account for one in streams}):
+            own = [one for one in streams if one.account == directory]
+            copy = os.path.join(workplace.stage, directory)
+            await in_thread(functools.partial(_copy, root, copy, own))
+            name = account_name(options, directory)
+            results += [Salvaged(name, one) for one in await _serve(copy, directory, name, own, path, options)]
+            shutil.rmtree(copy)
+    return results
+
+
+def _copy(root: str, copy: str, streams: t.Sequence[Stored], stop: t.Callable[[], bool]) -> None:
+    for one in streams:
+        if stop():
+            raise BackupError("Interrupted while the store was copied.", error="interrupted")
+        shutil.copytree(os.path.join(root, one.path), os.path.join(copy, one.path), symlinks=True)
+
+
+async def _serve(
+    copy: str, directory: str, name: str, streams: t.Sequence[Stored], path: str, options: SalvageOptions
+) -> list[StreamResult]:
+    """Back up one account's streams from a private server on their copy."""
+    jetstream: dict[str, t.Any] = {"store_dir": copy}
+    if options.key:
+        jetstream.update(key=options.key, cipher=options.cipher or "chachapoly")
+    target = os.path.join(path, name)
+    async with (
+        LocalServer(
+            options.binary,
+            copy,
+            (directory,),
+            start_timeout=options.start_timeout,
+            options={"jetstream": jetstream},
+        ) as server,
+        Session(make_options(server.connection(directory))) as session,
+    ):
+        there = {info.name for info in (await session.js.streams()).items}
+        wanted = tuple(one.stream for one in streams if one.stream in there)
+        absent = [
+            failed(
+                one.stream,
+                os.path.join(target, one.stream),
+                BackupError(
+                    f"stream {one.stream}: the private nats-server {server.version} does not take it. Its log:"
+                    f" {server.log()}",
+                    error="store_damaged",
+                ),
+            )
+            for one in streams
+            if one.stream not in there
+        ]
+        if not wanted:
+            return absent
+        done, _warnings = await AccountBackup(session, target, AccountOptions(streams=wanted), check=False).run()
+    return [*done, *absent]

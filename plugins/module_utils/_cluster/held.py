@@ -1,0 +1,113 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Items that only a dead server may hold, and what tells of them: names of accounts, an earlier picture; pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import typing as t
+
+from .errors import LastPictureError
+from .model import Picture
+
+Key = tuple[str, str, str]
+
+
+def moment(taken: float) -> str:
+    """A time for a sentence, in UTC."""
+    return datetime.datetime.fromtimestamp(taken, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """A stream, or a consumer of one, without a live copy. C(source): C(accounts), C(last_picture), C(servers) or
+    C(backup).
+
+    C(certain) is false where several dead servers could have held it. C(last_seq) is what was last known, C(as_of)
+    when that was (seconds since the epoch; C(None): now). C(backup) is the path of the newest backup that has it,
+    C(backup_taken) its time.
+    """
+
+    account: str
+    stream: str
+    consumer: str = ""
+    source: str = "accounts"
+    certain: bool = True
+    last_seq: int | None = None
+    as_of: float | None = None
+    backup: str = ""
+    backup_taken: float | None = None
+
+    @property
+    def label(self) -> str:
+        return " > ".join(part for part in (self.account, self.stream, self.consumer) if part)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return (self.account, self.stream, self.consumer)
+
+    @property
+    def text(self) -> str:
+        """For a sentence: its name, and the backup that has it."""
+        if self.backup_taken is None:
+            return self.label
+        return f"{self.label} (backup of {moment(self.backup_taken)})"
+
+
+@dataclasses.dataclass(frozen=True)
+class AccountNames:
+    """All names that the meta group knows in one account: streams, and the consumers of those that were asked for."""
+
+    account: str
+    streams: frozenset[str]
+    consumers: t.Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class LastPicture:
+    """An earlier result of jetstream_cluster_info: C(copies) maps (account, stream, consumer) to peers and last_seq."""
+
+    taken: float
+    alive: frozenset[str]
+    accounts: frozenset[str]
+    copies: dict[tuple[str, str, str], tuple[frozenset[str], int]]
+
+    @classmethod
+    def parse(cls, text: str, path: str) -> LastPicture:
+        """From the JSON text of the file. Raises LastPictureError."""
+        problem = f"last_picture {path} is not the result of a run of jetstream_cluster_info"
+        try:
+            raw = json.loads(text)
+            if not isinstance(raw, dict) or not {"servers", "streams", "taken"} <= raw.keys():
+                raise LastPictureError(
+                    f"{problem}: it lacks servers, streams or taken. Save the whole registered result."
+                )
+            copies = {}
+            for stream in raw["streams"]:
+                account, name = stream["account"], stream["stream"]
+                peers = frozenset(one["peer"] for one in stream["replicas"])
+                copies[account, name, ""] = (peers, int(stream["last_seq"]))
+                for consumer in stream["consumers"]:
+                    peers = frozenset(one["peer"] for one in consumer["replicas"])
+                    copies[account, name, consumer["consumer"]] = (peers, int(consumer["delivered"]))
+            alive = frozenset(server["peer"] for server in raw["servers"] if server["alive"])
+            return cls(float(raw["taken"]), alive, frozenset(raw.get("accounts") or ()), copies)
+        except (ValueError, KeyError, TypeError) as exc:
+            raise LastPictureError(f"{problem} ({type(exc).__name__}: {exc}).") from None
+
+
+def live_keys(picture: Picture) -> set[Key]:
+    """Account, stream and consumer (empty for the stream itself) of all that has a live copy."""
+    return {
+        (
+            item.account,
+            item.name if item.kind == "stream" else getattr(item, "stream", ""),
+            "" if item.kind == "stream" else item.name,
+        )
+        for item in picture.groups()
+        if any(replica.alive for replica in item.group.replicas)
+    }

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Answers that all servers give to one request, gathered; and the few words in them that need reading."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import hashlib
+import json
+import typing as t
+
+from .model import Json
+
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+Reduce = t.Callable[[Json], t.Any]
+Answers = dict[str, t.Any]
+Enough = t.Callable[["Collector"], bool]
+
+
+@functools.lru_cache(maxsize=1024)
+def peer_id(server_name: str) -> str:
+    """The id under which the server of that name takes part in raft groups; the same after its disk was wiped."""
+    digest = hashlib.sha256(server_name.encode()).digest()
+    return "".join(_DIGITS[byte % 62] for byte in digest[:8])
+
+
+def meta_group(raftz: Json) -> Json:
+    """What a server's RAFTZ says of the meta group: C(id), C(size), C(leader), C(peers), ...; empty without one."""
+    for groups in raftz.values():
+        if isinstance(groups, dict) and isinstance(groups.get("_meta_"), dict):
+            return t.cast("Json", groups["_meta_"])
+    return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One look at all servers: mappings from a server's id to what it answered. C(heads) has its name, cluster, domain,
+    tags and version; C(at) is the middle of the look in seconds since the epoch."""
+
+    at: float
+    heads: dict[str, Json]
+    varz: Answers
+    healthz: Answers
+    raftz: Answers
+    routez: Answers
+    # JSZ pages, each reduced, in order of their offset; empty for a light look, and a server may be absent.
+    pages: dict[str, list[t.Any]]
+
+
+class Collector:
+    """Answers of servers to one request, by server id."""
+
+    def __init__(self, reduce: Reduce) -> None:
+        self.heads: dict[str, Json] = {}
+        self.data: Answers = {}
+        self.arrived = asyncio.Event()
+        self.refused = False
+        self._reduce = reduce
+
+    async def take(self, message: t.Any) -> None:
+        if not message.data:
+            self.refused = bool(message.headers and message.headers.get("Status") == "503")
+            self.arrived.set()
+            return
+        try:
+            answer = json.loads(message.data)
+            head, data = answer["server"], answer.get("data")
+        except (ValueError, KeyError, TypeError):
+            return  # not an answer of a server: it counts as silence
+        if isinstance(data, dict):
+            self.heads[head["id"]] = head
+            self.data[head["id"]] = self._reduce(data)
+        self.arrived.set()
+
+
+def all_members(collector: Collector) -> bool:
+    """Whether every server has answered RAFTZ that one of its domain counts as a member of the meta group.
+
+    Names, and so peer ids, may be the same in two domains.
+    """
+    members: set[tuple[str, str]] = set()
+    here: set[tuple[str, str]] = set()
+    for server, head in collector.heads.items():
+        domain = str(head.get("domain") or "")
+        meta = meta_group(collector.data[server])
+        here.add((domain, peer_id(head["name"])))
+        members.update((domain, peer) for peer in ([meta["id"], *(meta.get("peers") or {})] if meta else []))
+    return bool(members) and members <= here
