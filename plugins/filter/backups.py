@@ -14,6 +14,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._report import (
     backups,
     cluster_loss,
     restores,
+    verification,
 )
 from ansible_collections.natsops.jetstream.plugins.module_utils._report.inputs import InputError
 from ansible_collections.natsops.jetstream.plugins.module_utils._report.report import Json, plain
@@ -23,6 +24,7 @@ _VERBS: dict[str, t.Any] = {
     "backup": backups,
     "cluster_loss": cluster_loss,
     "restore": restores,
+    "verify": verification,
 }
 
 
