@@ -65,6 +65,11 @@ class Workflow:
 
 
 ALL = (ACCOUNT, SYSTEM, REPOSITORY)
+# What assess has kept; launched by itself, what the inventory names.
+PICTURE = (
+    "{{ natsops_assess.picture if (natsops_assess | default({})).outcome | default('') in ['done', 'nothing_to_do']"
+    " else jetstream_last_picture | default('') }}"
+)
 LOCK = (("backup_lock", "kv"),)
 TEMPLATES = (
     Template("NATS assess", "assess", "Quorum, risks, and the age of the backups", ALL),
@@ -75,12 +80,19 @@ TEMPLATES = (
         "Back up what a restore is about to replace, beside the repository",
         (ACCOUNT, REPOSITORY),
         timeout=8 * HOUR,
-        extra=(*LOCK, ("backup_repository", "{{ jetstream_repository }}/safety")),
+        extra=(*LOCK, ("backup_repository", "{{ jetstream_repository }}-safety")),
         asks=False,
     ),
     Template("NATS verify", "verify", "Read the newest backups in full", (ACCOUNT, REPOSITORY), timeout=8 * HOUR),
     Template("NATS restore", "restore", "Restore streams", (ACCOUNT, REPOSITORY), destructive=True, timeout=8 * HOUR),
-    Template("NATS node loss", "node_loss", "Heal a cluster that has lost a server", ALL, destructive=True),
+    Template(
+        "NATS node loss",
+        "node_loss",
+        "Heal a cluster that has lost a server",
+        ALL,
+        destructive=True,
+        extra=(("node_loss_last_picture", PICTURE),),
+    ),
     Template("NATS quorum loss", "quorum_loss", "Rescue a meta group that has lost its quorum", ALL, destructive=True),
     Template("NATS cluster loss", "cluster_loss", "Restore accounts into an empty cluster", ALL, destructive=True),
     Template("NATS evacuate", "evacuate", "Empty a live server before its maintenance", ALL, destructive=True),

@@ -36,18 +36,19 @@ def options(role: str, root: Path = checkout.ROOT) -> dict[str, dict[str, Any]]:
     return found
 
 
-def is_asked(option: dict[str, Any]) -> bool:
-    """Whether a survey asks for it: not what credentials or the inventory give, and not what no survey can."""
+def is_asked(name: str, option: dict[str, Any]) -> bool:
+    """Whether a survey asks for it: not what credentials or the inventory give, nor secrets, nor what no survey can."""
     inventory = isinstance(option.get("default"), str) and "{{" in option["default"]
     structured = option["type"] == "dict" or (option["type"] == "list" and option.get("elements") != "str")
-    return not inventory and not structured
+    secret = option.get("no_log", False) or name.endswith(("_key", "_password", "_token", "_seed"))
+    return not (inventory or structured or secret)
 
 
 def survey(role: str, root: Path = checkout.ROOT) -> list[Question]:
     """Return the questions for a role, in the order of its options; none for a playbook without a role."""
     if not (root / "roles" / role).is_dir():
         return []
-    return [question(name, option, role) for name, option in options(role, root).items() if is_asked(option)]
+    return [question(name, option, role) for name, option in options(role, root).items() if is_asked(name, option)]
 
 
 def question(name: str, option: dict[str, Any], role: str) -> Question:
