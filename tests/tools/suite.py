@@ -19,6 +19,7 @@ def main() -> int:
             steps.Step("lint", [sys.executable, "-m", "tools.lint"]),
             steps.Step("sanity", [sys.executable, "-m", "tools.sanity"]),
             steps.Step("build", [sys.executable, "-m", "tools.build"]),
+            steps.Step("execution environment", [sys.executable, "-m", "tools.ee"]),
             steps.Step("servers", tests.servers("integration")),
             steps.Step("unit tests", tests.command("unit")),
             steps.Step("integration tests", tests.command("integration")),
