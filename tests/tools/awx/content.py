@@ -97,16 +97,23 @@ TEMPLATES = (
     Template("NATS cluster loss", "cluster_loss", "Restore accounts into an empty cluster", ALL, destructive=True),
     Template("NATS evacuate", "evacuate", "Empty a live server before its maintenance", ALL, destructive=True),
     Template("NATS salvage", "salvage", "Restore what only the disk of a dead server holds", ALL, destructive=True),
-    Template("NATS drill", "drill", "Restore the newest backups into a server of its own and compare", ALL),
+    Template(
+        "NATS drill",
+        "drill",
+        "Restore the newest backups into a server of its own and compare",
+        (REPOSITORY,),
+        timeout=8 * HOUR,
+    ),
     Template(
         "NATS drill clean-up",
         "drill",
-        "Clear what a drill that was killed has left",
-        ALL,
+        "Clear what a drill that was killed has left, by a drill of one backup",
+        (REPOSITORY,),
         timeout=HOUR,
+        extra=(("drill_sample", "1"),),
         asks=False,
     ),
-    Template("NATS report", "report", "Write the report on the repository", (ACCOUNT, REPOSITORY)),
+    Template("NATS report", "report", "Write the page about the repository", (REPOSITORY,), timeout=HOUR),
 )
 
 
@@ -181,9 +188,9 @@ WORKFLOWS = (
     ),
     Workflow(
         "NATS weekly drill",
-        "Restore the newest backups into a server of its own, clear what is left of it, and report",
+        "Restore the newest backups into a server of its own, clear what a killed one left, and report",
         (
-            Node("drill", "NATS drill", always=("clean_up",)),
+            Node("drill", "NATS drill", success=("report",), failure=("clean_up",)),
             Node("clean_up", "NATS drill clean-up", always=("report",)),
             Node("report", "NATS report"),
         ),
