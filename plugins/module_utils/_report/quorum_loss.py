@@ -66,8 +66,9 @@ def _confirmed(dead: t.Sequence[str], confirm: t.Any) -> bool:
 
 def _check_names(dead: t.Sequence[str], members: t.Sequence[str], silent: t.Sequence[str]) -> None:
     strangers = [one for one in dead if one not in silent]
-    left = [one for one in silent if one not in dead and not one.startswith("peer ")]
-    if not strangers and not left:
+    left = [one for one in silent if one not in dead and not _nameless(one)]
+    # After a restart nobody knows the names of the dead; jetstream_meta_rescue finds them by what their names give.
+    if not left and len(strangers) <= sum(map(_nameless, silent)) and not set(strangers) & set(members):
         return
     alive = [one for one in strangers if one in members]
     text = f"quorum_loss_dead is {', '.join(dead) or 'empty'}; it must be all members that do not answer:"
@@ -75,6 +76,10 @@ def _check_names(dead: t.Sequence[str], members: t.Sequence[str], silent: t.Sequ
     if alive:
         text += f" {', '.join(alive)} answers."
     raise InputError(f"{text} Nothing was touched.")
+
+
+def _nameless(one: str) -> bool:
+    return one.startswith("peer ")
 
 
 def _refusal(rescue: t.Mapping[str, t.Any]) -> str:
@@ -155,7 +160,8 @@ def _with_leader(
 ) -> Json:
     """There is a leader: an earlier run came to there, or the quorum was never lost."""
     picture = look.given(facts, "cluster")
-    left = [one for one in dead if one in silent]
+    nameless = any(map(_nameless, silent))
+    left = [one for one in dead if one in silent or (nameless and one not in members)]
     alive = [one for one in dead if one in members and one not in silent]
     meta = picture["meta"]
     lowered = meta.get("rescue") or meta["needed"] * 2 <= meta["size"]
