@@ -13,6 +13,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._report import (
     assessment,
     backups,
     cluster_loss,
+    drills,
     restores,
     verification,
 )
@@ -23,6 +24,7 @@ _VERBS: dict[str, t.Any] = {
     "assess": assessment,
     "backup": backups,
     "cluster_loss": cluster_loss,
+    "drill": drills,
     "restore": restores,
     "verify": verification,
 }

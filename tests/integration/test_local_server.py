@@ -66,10 +66,6 @@ def listening(pid: int) -> set[str]:
     return found
 
 
-def read(path: str) -> bytes:
-    return Path(path).read_bytes()
-
-
 def entries(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))
 
@@ -264,8 +260,6 @@ async def test_the_end_of_a_server_is_told_with_its_log(binary: str, tmp_path: P
     async with LocalServer(binary, parent=str(tmp_path)) as server:
         server.check()
         os.kill(server.pid, signal.SIGTERM)
-        stat = f"/proc/{server.pid}/stat"
-        while b") Z" not in await asyncio.to_thread(read, stat):
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(os.waitid, os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
         with pytest.raises(ServerError, match=r"ended by itself \(.*Its log: .*Server Exiting"):
             server.check()

@@ -115,4 +115,9 @@ def test_runbook_names_every_option(role: Path) -> None:
 
 
 def test_every_playbook_is_of_a_role() -> None:
-    assert {path.stem for path in PLAYBOOKS} <= {role.name for role in VERBS} | {CONTROLLER, "account_backup", "account_restore"}
+    assert {path.stem for path in PLAYBOOKS} <= {role.name for role in VERBS} | {
+        CONTROLLER,
+        "account_backup",
+        "account_restore",
+        "report",
+    }

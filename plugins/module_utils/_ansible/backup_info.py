@@ -40,16 +40,16 @@ BACKUP_INFO = ArgumentSpec(
 async def backup_info(context: Context) -> Outcome:
     """The work of jetstream_backup_info."""
     level, share = context.params["verify"], check_share(context.params)
-    path, places = _places(context.params["path"])
+    path, found = places(context.params["path"])
     accounts = [] if looks_like_backup(path) else account_directories(path)
     if context.params["set"] or context.params["before"]:
         chosen = chosen_sets(accounts, context.params["set"], context.params["before"])
-        places = sorted(place for one in chosen for place in _below(one.path))
+        found = sorted(place for one in chosen for place in below(one.path))
     stop = threading.Event()
     loop = asyncio.get_running_loop()
     try:
         looked = await loop.run_in_executor(
-            None, lambda: look(places, level, share, write=not context.check_mode, stop=stop.is_set)
+            None, lambda: look(found, level, share, write=not context.check_mode, stop=stop.is_set)
         )
     finally:
         stop.set()
@@ -81,17 +81,17 @@ def check_share(params: t.Mapping[str, t.Any]) -> Share:
     return share
 
 
-def _places(given: str) -> tuple[str, list[str]]:
+def places(given: str) -> tuple[str, list[str]]:
     """The directory without symbolic links, and those of the streams in it."""
     path = os.path.realpath(normal_path(given))
     if not os.path.isdir(path):
         raise PathError(
             f"path {path} is not a directory. Give the backup of a stream or of an account.", error="path_not_found"
         )
-    return path, [path] if looks_like_backup(path) else sorted(_below(path))
+    return path, [path] if looks_like_backup(path) else sorted(below(path))
 
 
-def _below(path: str) -> t.Iterator[str]:
+def below(path: str) -> t.Iterator[str]:
     """Directories of streams in the backup of an account, or in a repository of such sets."""
     for entry in os.scandir(path):
         if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
@@ -99,7 +99,7 @@ def _below(path: str) -> t.Iterator[str]:
         if looks_like_backup(entry.path):
             yield entry.path
         elif any(os.scandir(entry.path)):
-            yield from _below(entry.path)
+            yield from below(entry.path)
         else:
             yield entry.path
 

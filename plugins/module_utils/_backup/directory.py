@@ -25,9 +25,10 @@ from .errors import LockedError, PathError
 BACKUP_JSON = "backup.json"
 MANIFEST = "manifest.json"
 CHECKED = "checked.json"
+DRILLED = "drill.json"
 DATA_V1 = "stream.tar.s2"
 DATA_V2 = "stream.arc.s2"
-STREAM_FILES = frozenset((BACKUP_JSON, MANIFEST, CHECKED, DATA_V1, DATA_V2))
+STREAM_FILES = frozenset((BACKUP_JSON, MANIFEST, CHECKED, DRILLED, DATA_V1, DATA_V2))
 
 _TAG = "natsops"
 # The names of the hidden siblings are longer than the directory's own, and a name has at most 255 bytes.

@@ -25,7 +25,10 @@ _PATIENCE = 6.0
 
 @dataclasses.dataclass(frozen=True)
 class RestoreOptions:
-    """What to make of a backup, and what to do where it cannot be made as it was."""
+    """What to make of a backup, and what to do where it cannot be made as it was.
+
+    C(origins): whether to look after the origins of a mirror or sourcing stream, and for its replicas, afterwards.
+    """
 
     stream: str = ""
     on_conflict: str = "fail"
@@ -39,6 +42,7 @@ class RestoreOptions:
     temp_path: str = ""
     drop_unsupported: bool = False
     settle_timeout: float = 60.0
+    origins: bool = True
     upload: Upload = dataclasses.field(default_factory=Upload)
 
 

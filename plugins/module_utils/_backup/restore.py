@@ -150,7 +150,8 @@ class _Restore:
         if plan.action != "finish":
             await self._verify(info)
         self._warnings += notes_on_loss(self._backup, relaxed.wanted)
-        self._warnings += await settle(self._js, info, self._options.settle_timeout)
+        if self._options.origins:
+            self._warnings += await settle(self._js, info, self._options.settle_timeout)
         return dataclasses.replace(
             result,
             status=status,

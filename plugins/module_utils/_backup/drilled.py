@@ -1,0 +1,63 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The last drill of a backup, in a small file beside it; the manifest itself is never written again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+from .._nats.model import Json
+from .checked import identity
+from .directory import DRILLED
+from .disk import write_file_atomically
+from .inspect import Backup
+
+
+@dataclasses.dataclass(frozen=True)
+class Drilled:
+    """A drill of the past. C(identity) says of which bytes; C(time) is RFC 3339; C(status) as in the drill's result."""
+
+    identity: str
+    time: str
+    status: str
+    seconds: float = 0.0
+    messages: int = 0
+    server: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """What was restored was what had been backed up."""
+        return self.status == "identical"
+
+
+def last_drill(backup: Backup) -> Drilled | None:
+    """The last drill of just these bytes, C(None) if there was none."""
+    try:
+        with open(os.path.join(backup.path, DRILLED), "rb") as file:
+            found = Drilled(**json.loads(file.read()))
+    except (OSError, ValueError, TypeError):
+        return None  # none yet, or not one of ours
+    own = identity(backup)
+    texts = (found.time, found.status, found.server)
+    return found if own and found.identity == own and all(isinstance(text, str) for text in texts) else None
+
+
+def remember_drill(backup: Backup, drilled: Drilled) -> str:
+    """Note a drill. Returns a warning where that cannot be written, else nothing."""
+    try:
+        write_file_atomically(os.path.join(backup.path, DRILLED), json.dumps(vars(drilled)).encode() + b"\n")
+    except OSError as exc:
+        return f"{backup.path}: the drill cannot be noted beside the backup: {exc.strerror or exc}."
+    return ""
+
+
+def drilled_json(drilled: Drilled | None) -> Json | None:
+    """As returned by modules."""
+    if drilled is None:
+        return None
+    kept = {key: value for key, value in vars(drilled).items() if key != "identity"}
+    return {**kept, "passed": drilled.passed}
