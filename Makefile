@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 # What a developer's shell has set for Ansible must not change what is tested.
 unexport ANSIBLE_CONFIG ANSIBLE_LIBRARY ANSIBLE_VAULT_PASSWORD_FILE
 
-.PHONY: help test lint sanity unit integration test-lines build demo bench format changelog venv clean
+.PHONY: help test lint sanity unit integration test-lines build demo bench ee awx-check awx-content format changelog venv clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,17 @@ demo: ## lose and restore an account's streams on an embedded cluster
 bench: ## measure against the nats command line (BENCH_ARGS for more words)
 	@python="$$($(PYTHONS))" && "$$python" tests/tools/environment.py .cache/venv-demo tests/requirements-runtime.txt
 	@PYTHONPATH=tests .cache/venv-demo/bin/python tests/bench/run.py $(BENCH_ARGS)
+
+ee: venv ## make the execution environment's build context, and run a play with its requirements
+	@$(RUN) -m tools.ee
+
+awx-check: venv ## AWX's rules alone: the content for a controller, and that each rule would see what breaks it
+	@$(RUN) -m tools.awx.check
+	@$(RUN) -m tools.tests unit tests/unit/awx $(PYTEST_ARGS)
+
+awx-content: venv ## make the job templates, workflows and graphs anew from the roles and tests/tools/awx/content.py
+	@$(RUN) -m tools.awx.content
+	@$(RUN) -m tools.awx.mermaid
 
 format: venv ## bring all Python files into shape
 	@$(VENV)/bin/ruff format

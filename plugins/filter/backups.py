@@ -15,6 +15,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._report import (
     cluster_loss,
     drills,
     restores,
+    verification,
 )
 from ansible_collections.natsops.jetstream.plugins.module_utils._report.inputs import InputError
 from ansible_collections.natsops.jetstream.plugins.module_utils._report.report import Json, plain
@@ -25,6 +26,7 @@ _VERBS: dict[str, t.Any] = {
     "cluster_loss": cluster_loss,
     "drill": drills,
     "restore": restores,
+    "verify": verification,
 }
 
 

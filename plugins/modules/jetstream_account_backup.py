@@ -68,6 +68,7 @@ options:
     default: false
 extends_documentation_fragment:
   - natsops.jetstream.backup
+  - natsops.jetstream.lock
   - natsops.jetstream.connection
   - natsops.jetstream.attributes
   - natsops.jetstream.attributes.actiongroup

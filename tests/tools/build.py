@@ -17,13 +17,20 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from tools import checkout
+from tools.awx import collection
 
 DIST = checkout.CACHE / "dist"
 # What may be in the tarball: files at the top by name, anything else by its first directory.
-TOP_FILES = {"CHANGELOG.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md"}
+TOP_FILES = {
+    *("CHANGELOG.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md"),
+    *("bindep.txt", "execution-environment.yml"),
+}
 DIRECTORIES = {"changelogs", "docs", "extensions", "meta", "playbooks", "plugins", "roles"}
 # What has to be in it, whatever else is.
-REQUIRED = {"CHANGELOG.md", "LICENSE", "README.md", "meta/ee-requirements.txt", "meta/runtime.yml"}
+REQUIRED = {
+    *("CHANGELOG.md", "LICENSE", "README.md", "bindep.txt"),
+    *("meta/ee-requirements.txt", "meta/execution-environment.yml", "meta/runtime.yml"),
+}
 
 PLAY = """
 - name: Look into an empty directory with the installed collection
@@ -125,6 +132,9 @@ def check_installed(tarball: Path, scratch: Path) -> list[str]:
         raise BuildError(f"ansible-doc lists {modules}, plugins/modules has {wanted}")
     for module in modules:
         run(checkout.BIN / "ansible-doc", "-t", "module", module, home=scratch, collections=collections)
+    # One playbook puts things into a controller, with a collection that nothing else needs.
+    awx = collections / "ansible_collections" / "awx"
+    awx.symlink_to(collection.fetch() / "ansible_collections" / "awx")
     for playbook in sorted(
         (collections / "ansible_collections" / checkout.NAMESPACE / checkout.NAME).glob("playbooks/*.yml")
     ):

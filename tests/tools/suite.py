@@ -22,6 +22,7 @@ def main() -> int:
         [
             steps.Step("lint", [sys.executable, "-m", "tools.lint"]),
             steps.Step("build", [sys.executable, "-m", "tools.build"]),
+            steps.Step("execution environment", [sys.executable, "-m", "tools.ee"]),
             steps.Step("unit tests", tests.command("unit")),
         ],
     )

@@ -16,9 +16,9 @@ from tools import checkout
 
 ROOT = checkout.ROOT
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
-#: The one that is no runbook.
-SHARED = "common"
-VERBS = [path for path in ROLES if path.name != SHARED]
+#: Those that are no runbooks: what all share, and what puts them into a controller.
+SHARED, CONTROLLER = "common", "controller_content"
+VERBS = [path for path in ROLES if path.name not in (SHARED, CONTROLLER)]
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
 STAGES = ("preflight", "plan", "confirm", "act", "verify", "report")
 
@@ -116,6 +116,7 @@ def test_runbook_names_every_option(role: Path) -> None:
 
 def test_every_playbook_is_of_a_role() -> None:
     assert {path.stem for path in PLAYBOOKS} <= {role.name for role in VERBS} | {
+        CONTROLLER,
         "account_backup",
         "account_restore",
         "report",

@@ -20,6 +20,7 @@ from .._backup.stream import BackupOptions
 from .._nats.errors import OptionsError
 from .._nats.model import Json
 from .argspec import ArgumentSpec
+from .lock import LOCK, lock_streams, under_lock
 from .module import Context, Outcome
 
 _TRANSFER: dict[str, t.Any] = {
@@ -49,6 +50,7 @@ ACCOUNT_BACKUP = ArgumentSpec(
         "prune": {"type": "bool", "default": False},
         "sets": {"type": "bool", "default": False},
         "allow_empty": {"type": "bool", "default": False},
+        **LOCK,
         **_TRANSFER,
     }
 )
@@ -105,7 +107,7 @@ async def account_backup(context: Context) -> Outcome:
     positive(params, "parallel")
     options = AccountOptions(
         streams=named(params),
-        exclude=tuple(params["exclude"]),
+        exclude=(*params["exclude"], *lock_streams(params)),
         parallel=params["parallel"],
         on_error=params["on_error"],
         prune=params["prune"],
@@ -124,7 +126,7 @@ async def account_backup(context: Context) -> Outcome:
             if params["sets"]
             else AccountBackup(session, path, options, check=check)
         )
-        results, notes = await run.run()
+        results, notes = await under_lock(context, run.run)
         account = session.account
     values: Json = {
         "path": path,

@@ -41,6 +41,12 @@ class LockedError(BackupError):
     error = "locked"
 
 
+class LockLostError(BackupError):
+    """The lock could no longer be refreshed, or another holds it; the work was stopped."""
+
+    error = "lock_lost"
+
+
 class SnapshotError(BackupError):
     """The server ended a snapshot with an error, or chunks were lost."""
 

@@ -129,7 +129,13 @@ class Connection:
         await self.on_closed()
 
     async def request(
-        self, subject: str, payload: bytes = b"", *, timeout: float | None = None, again: float | None = None
+        self,
+        subject: str,
+        payload: bytes = b"",
+        *,
+        timeout: float | None = None,
+        again: float | None = None,
+        headers: dict[str, str] | None = None,
     ) -> t.Any:
         """Ask and return the answering message; every C(again) seconds the question is sent once more.
 
@@ -150,9 +156,9 @@ class Connection:
         timer = loop.call_later(seconds, expire)
         try:
             reply = f"{self._inbox}.{token}"
-            await self.publish(subject, payload, reply=reply)
+            await self.publish(subject, payload, reply=reply, headers=headers)
             while again and not (await asyncio.wait((future,), timeout=again))[0]:
-                await self.publish(subject, payload, reply=reply)
+                await self.publish(subject, payload, reply=reply, headers=headers)
             message = await future
         finally:
             timer.cancel()

@@ -1,0 +1,149 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Entries of a key-value bucket, changed by compare-and-set on their revision; the `nats kv` commands show them."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime
+import json
+import re
+import typing as t
+
+from .._nats.api import JetStream
+from .._nats.errors import ApiError, OptionsError
+from .._nats.model import Json
+from .errors import BackupError
+
+_WRONG_REVISION = 10071
+_NO_MESSAGE = 10037
+#: What a server or account without room for three replicas says.
+_FEWER_REPLICAS = ("replicas_unsupported", "no_suitable_peers", "insufficient_resources")
+
+
+class StaleError(BackupError):
+    """The entry is not at the expected revision: somebody else changed it."""
+
+    error = "locked"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """Who holds the lock. C(since): RFC 3339, by a server's clock; C(expiry): seconds."""
+
+    owner: str
+    token: str
+    since: str
+    expiry: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """The newest revision of a key. C(entry) is None where it was given back; C(time): when the server stored it."""
+
+    revision: int
+    time: str
+    entry: Entry | None
+
+    def age(self, now: str) -> float:
+        """Seconds since it was stored, by the servers' clock."""
+        return (_moment(now) - _moment(self.time)).total_seconds()
+
+
+class Bucket:
+    """One bucket, over one connection."""
+
+    def __init__(self, js: JetStream, name: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            raise OptionsError(f"{name!r} cannot be the name of a bucket: only letters, digits, '_' and '-' can.")
+        self._js = js
+        self._stream = stream_of(name)
+        self._prefix = f"$KV.{name}"
+
+    async def ensure(self) -> None:
+        """Make the bucket unless it is there: three replicas where there are servers for them."""
+        if await self._js.find_stream(self._stream):
+            return
+        config: Json = {
+            "name": self._stream,
+            "subjects": [f"{self._prefix}.>"],
+            "max_msgs_per_subject": 1,
+            "discard": "new",
+            "allow_rollup_hdrs": True,
+            "deny_delete": True,
+            "num_replicas": 3 if self._js.clustered else 1,
+            "description": "Locks of natsops.jetstream",
+        }
+        try:
+            await self._js.create_stream(config)
+        except ApiError as exc:
+            if exc.error == "stream_exists":
+                return  # another run made it at the same time
+            if exc.error not in _FEWER_REPLICAS or config["num_replicas"] == 1:
+                raise
+            await self._js.create_stream({**config, "num_replicas": 1})
+
+    async def read(self, key: str) -> tuple[Found | None, str]:
+        """The newest revision, from the bucket's leader, and the servers' time after it was read, RFC 3339."""
+        request = {"last_by_subj": f"{self._prefix}.{key}"}
+        found: Found | None = None
+        try:
+            answer = await self._js.call(f"STREAM.MSG.GET.{self._stream}", request, what=f"lock {key}")
+            found = _found(answer["message"])
+        except ApiError as exc:
+            if exc.err_code != _NO_MESSAGE:
+                raise
+        info = await self._js.call(f"STREAM.INFO.{self._stream}", what=f"stream {self._stream}")
+        return found, str(info.get("ts") or datetime.datetime.now(datetime.timezone.utc).isoformat())
+
+    async def write(self, key: str, entry: Entry | None, revision: int) -> int:
+        """Put an entry (or give it back: None) in place of C(revision), 0 for none; returns its revision.
+
+        Raises StaleError, and no other error means that it was or was not stored.
+        """
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
+        payload = b""
+        if entry is None:
+            headers["KV-Operation"] = "DEL"
+        else:
+            payload = json.dumps(dataclasses.asdict(entry)).encode()
+        message = await self._js.connection.request(f"{self._prefix}.{key}", payload, headers=headers)
+        try:
+            return int(self._js.parse(message.data, f"lock {key}")["seq"])
+        except ApiError as exc:
+            if exc.err_code == _WRONG_REVISION:
+                raise StaleError(exc.message) from exc
+            raise
+
+
+def stream_of(bucket: str) -> str:
+    """The stream behind a bucket."""
+    return f"KV_{bucket}"
+
+
+def _found(message: Json) -> Found:
+    headers = base64.b64decode(message.get("hdrs") or "")
+    entry: Entry | None = None
+    if b"KV-Operation:" not in headers:
+        try:
+            body = json.loads(base64.b64decode(message.get("data") or ""))
+            entry = Entry(str(body["owner"]), str(body["token"]), str(body["since"]), float(body["expiry"]))
+        except (ValueError, KeyError, TypeError):
+            raise BackupError(
+                f"The entry {message.get('subject')} is not one of ours. Give lock_bucket the name of a bucket of its"
+                " own.",
+                error="lock_foreign",
+            ) from None
+    return Found(int(message["seq"]), str(message["time"]), entry)
+
+
+def _moment(text: str) -> datetime.datetime:
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", text)
+    if match is None:
+        raise BackupError(f"A server named the time {text!r}, which is none.")
+    fraction = (match[2] or ".0")[:7].ljust(7, "0")
+    zone = "+00:00" if match[3] == "Z" else match[3]
+    return datetime.datetime.fromisoformat(t.cast("str", match[1]) + fraction + zone)

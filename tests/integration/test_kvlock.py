@@ -1,0 +1,203 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lock across hosts: one at a time, a dead holder's lock is free after its expiry and not before."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.errors import LockedError, LockLostError
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.kvlock import KeyValueLock, LockOptions
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
+
+from servers import PASSWORD, Options, oracle
+from servers.ansible import ModuleProcess, run_module
+from servers.fixtures import MakeServer
+from servers.proxy import Proxy
+from servers.samples import make_streams
+from servers.server import Server, wait_for
+
+EXPIRY = 3.0
+
+
+@pytest.fixture(scope="module")
+def stocked(server_version: str) -> Any:
+    """A server with one stream that is all there is to back up."""
+    with Server(Options(version=server_version)) as running:
+        make_streams(running, ["PLAIN"])
+        yield running
+
+
+def lock_on(url: str, key: str, owner: str, wait: float = 0.0, expiry: float = EXPIRY) -> KeyValueLock:
+    connection = make_options({"servers": [url], "user": "app", "password": PASSWORD, "request_timeout": 1.0})
+    return KeyValueLock(connection, LockOptions("test-locks", key, expiry, wait, owner))
+
+
+async def test_two_at_once_work_one_after_the_other(stocked: Server) -> None:
+    running, most, order = 0, 0, []
+
+    async def work(name: str) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.3)
+        running -= 1
+        order.append(name)
+
+    names = [f"run {number}" for number in range(4)]
+    await asyncio.gather(*(lock_on(stocked.url, "many", name, 20.0).guard(lambda n=name: work(n)) for name in names))
+    assert most == 1
+    assert sorted(order) == names
+
+
+async def test_who_does_not_wait_is_told_who_holds_it(stocked: Server) -> None:
+    held = asyncio.Event()
+
+    async def work() -> str:
+        held.set()
+        await asyncio.sleep(EXPIRY * 1.5)
+        return "done"
+
+    first = asyncio.ensure_future(lock_on(stocked.url, "told", "process 1 on node a").guard(work))
+    await held.wait()
+    with pytest.raises(LockedError, match="process 1 on node a since 20") as caught:
+        await lock_on(stocked.url, "told", "process 2 on node b").guard(work)
+    assert caught.value.error == "locked"
+    # Refreshed in between: past its first expiry it is still held.
+    await asyncio.sleep(EXPIRY * 1.2)
+    with pytest.raises(LockedError):
+        await lock_on(stocked.url, "told", "process 2 on node b").guard(work)
+    assert await first == "done"
+    assert (
+        await lock_on(stocked.url, "told", "process 2 on node b").guard(lambda: asyncio.sleep(0, "at once"))
+        == "at once"
+    )
+
+
+async def test_the_lock_of_a_silent_holder_is_free_after_its_expiry_and_not_before(stocked: Server) -> None:
+    dead = lock_on(stocked.url, "dead", "the dead one")
+    await dead._acquire()
+    await dead._close()
+    taken = time.monotonic()
+    with pytest.raises(LockedError, match="the dead one"):
+        await lock_on(stocked.url, "dead", "the next one", wait=EXPIRY / 2).guard(lambda: asyncio.sleep(0))
+    await lock_on(stocked.url, "dead", "the next one", wait=EXPIRY * 3).guard(lambda: asyncio.sleep(0))
+    assert EXPIRY <= time.monotonic() - taken < EXPIRY * 2
+
+
+async def test_a_holder_that_loses_its_connection_stops_before_another_may_begin(stocked: Server) -> None:
+    stopped = 0.0
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal stopped
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            stopped = time.monotonic()
+
+    with Proxy(stocked.port) as proxy:
+        first = asyncio.ensure_future(lock_on(proxy.url, "cut", "the one cut off").guard(work))
+        await begun.wait()
+        proxy.stall()
+        begin = 0.0
+
+        async def next_work() -> None:
+            nonlocal begin
+            begin = time.monotonic()
+
+        second = asyncio.ensure_future(lock_on(stocked.url, "cut", "the next one", wait=20.0).guard(next_work))
+        with pytest.raises(LockLostError, match="could not be refreshed"):
+            await first
+        await second
+    assert 0 < stopped < begin
+
+
+async def test_a_lock_taken_away_stops_the_work(stocked: Server) -> None:
+    first = lock_on(stocked.url, "robbed", "the first")
+
+    async def work() -> None:
+        # What an operator does who deletes the entry by hand and starts another run.
+        thief = lock_on(stocked.url, "robbed", "the thief")
+        bucket = await thief._bucket()
+        await bucket.write("robbed", None, first._revision)
+        await thief._acquire()
+        await thief._close()
+        await asyncio.sleep(60)
+
+    with pytest.raises(LockLostError, match="held by the thief now"):
+        await first.guard(work)
+
+
+def backup(server: Server, path: Path, **more: Any) -> dict[str, Any]:
+    login = {"servers": [server.url], "user": "app", "password": PASSWORD}
+    return {**login, "path": str(path), "lock": "kv", "lock_expiry": EXPIRY, **more}
+
+
+def test_a_killed_backup_keeps_the_next_one_out_until_its_lock_expires(make_server: MakeServer, tmp_path: Path) -> None:
+    server = make_server()
+    make_streams(server, ["PLAIN"])
+    path = tmp_path / "APP"
+    first = run_module("jetstream_account_backup", backup(server, path))
+    assert first["changed"] is True, first
+    assert [one["stream"] for one in first["streams"]] == ["PLAIN"], "the lock's own bucket is not backed up"
+    assert run_module("jetstream_account_backup", backup(server, path))["changed"] is False
+    with Proxy(server.port) as proxy:
+        # A holder in the middle of its transfer: force makes one, the delay keeps it from ending.
+        proxy.set_delay(0.3)
+        holder = ModuleProcess("jetstream_account_backup", backup(server, path, force=True, servers=[proxy.url]))
+        wait_for_entry(server, holder.process.pid)
+        holder.kill()
+    killed = time.monotonic()
+    told = run_module("jetstream_account_backup", backup(server, tmp_path / "elsewhere"))
+    assert (told["failed"], told["error"]) == (True, "locked")
+    assert f"process {holder.process.pid} on" in told["msg"]
+    after = run_module("jetstream_account_backup", backup(server, path, lock_wait=EXPIRY * 3))
+    assert after.get("failed") is not True, after
+    assert time.monotonic() - killed > EXPIRY * 0.6, "a refresh may be a third of the expiry old"
+    checked = run_module("jetstream_backup_info", {"path": str(path), "verify": "quick"})
+    assert all(one["valid"] for one in checked["backups"]), checked
+
+
+def wait_for_entry(server: Server, pid: int) -> None:
+    """Until the process holds the lock."""
+
+    def held() -> bool:
+        question = {"last_by_subj": "$KV.natsops-locks.backup"}
+        answer = oracle.request(server, "STREAM.MSG.GET.KV_natsops-locks", question)
+        data = base64.b64decode(answer["message"].get("data", ""))
+        return f"process {pid} on" in data.decode()
+
+    wait_for(held, 30, "the lock to be taken", 0.05)
+
+
+def test_check_mode_takes_no_lock_and_makes_no_bucket(make_server: MakeServer, tmp_path: Path) -> None:
+    server = make_server()
+    make_streams(server, ["PLAIN"])
+    predicted = run_module("jetstream_account_backup", backup(server, tmp_path / "APP"), check=True)
+    assert predicted["changed"] is True, predicted
+    listed = run_module("jetstream_account_backup", {**backup(server, tmp_path / "APP"), "lock": "file"}, check=True)
+    assert [one["stream"] for one in listed["streams"]] == ["PLAIN"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "text"),
+    [
+        ("lock_expiry", 1, "lock_expiry must be 3 or more"),
+        ("lock_wait", -1, "lock_wait must be 0 or more"),
+        ("lock_bucket", "a b", "cannot be the name of a bucket"),
+        ("lock_key", "a b", "cannot be the key of a lock"),
+    ],
+)
+def test_wrong_options_are_refused(stocked: Server, tmp_path: Path, option: str, value: Any, text: str) -> None:
+    result = run_module("jetstream_account_backup", backup(stocked, tmp_path / "APP", **{option: value}))
+    assert (result["failed"], result["error"]) == (True, "invalid_options")
+    assert text in result["msg"]
+    assert not (tmp_path / "APP").exists()
