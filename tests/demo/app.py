@@ -186,8 +186,9 @@ class App:
 
     def lost(self, stream: str) -> list[int]:
         """Acknowledged numbers that a plain consumer does not find in a stream."""
+        acknowledged = list(self.acknowledged[stream])  # more come while it is read
         there = {int(data) for data in self._call(self._read(stream))}
-        return [number for number in self.acknowledged[stream] if number not in there]
+        return [number for number in acknowledged if number not in there]
 
     async def _read(self, stream: str) -> list[bytes]:
         """The payloads of all messages of a stream, by a plain ordered consumer; of a work queue one by one."""
