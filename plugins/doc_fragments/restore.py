@@ -92,13 +92,15 @@ options:
         has bytes, and has no name, so that nothing stays behind when the run is killed.
     type: path
   in_flight:
-    description: Chunks to send before the first of them is acknowledged, from 1 to 1024.
+    description:
+      - Chunks to send before the first of them is acknowledged, from 1 to 1024.
+      - By default as many as make 8 MiB.
     type: int
-    default: 64
   chunk_size:
-    description: Size of a chunk in bytes, from 1024 to 1048576 and the server's C(max_payload).
+    description:
+      - Size of a chunk in bytes, from 1024 to 1048576 and the server's C(max_payload).
+      - By default 512 KiB, or the server's C(max_payload) where that is less.
     type: int
-    default: 131072
   stall_timeout:
     description: Seconds without an acknowledgement after which the restore fails.
     type: float

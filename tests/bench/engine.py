@@ -12,44 +12,52 @@ import asyncio
 import os
 import sys
 
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account import (
-    AccountBackup,
-    AccountOptions,
-    backup_stream,
-)
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account_restore import (
-    AccountRestore,
-    AccountRestoreOptions,
-)
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import inspect
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.plan import RestoreOptions, look_at_target
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.restore import restore_stream
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.session import Session
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.stream import BackupOptions
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
+
+
+async def backup(session: Session, path: str, stream: str) -> None:
+    """What the backup modules do; they load no more than this either."""
+    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account import (
+        AccountBackup,
+        AccountOptions,
+        backup_stream,
+    )
+    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.stream import BackupOptions
+
+    if stream:
+        print((await backup_stream(session, stream, path, BackupOptions(), check=False)).status)
+        return
+    results, _warnings = await AccountBackup(session, path, AccountOptions(), check=False).run()
+    assert all(result.failure is None for result in results), [r.reason for r in results if r.failure]
+    print(len(results), {result.status for result in results})
+
+
+async def restore(session: Session, path: str, stream: str) -> None:
+    """What the restore modules do."""
+    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account_restore import (
+        AccountRestore,
+        AccountRestoreOptions,
+    )
+    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import inspect
+    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.plan import RestoreOptions, look_at_target
+    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.restore import restore_stream
+
+    if stream:
+        target = await look_at_target(session.js)
+        done = await restore_stream(session.js, inspect(path), RestoreOptions(), target, asyncio.Lock(), check=False)
+        print(done.status)
+        return
+    results = await AccountRestore(session, path, AccountRestoreOptions(), check=False).run()
+    assert all(result.failure is None for result in results), [r.reason for r in results if r.failure]
+    print(len(results), {result.status for result in results})
 
 
 async def run(verb: str, url: str, path: str, stream: str) -> None:
     """Do it; any failure ends the process with a traceback."""
-    async with Session(
-        make_options({"servers": [url], "user": "app", "password": os.environ["BENCH_PASSWORD"]})
-    ) as session:
-        if verb == "backup" and stream:
-            print((await backup_stream(session, stream, path, BackupOptions(), check=False)).status)
-        elif verb == "backup":
-            results, _warnings = await AccountBackup(session, path, AccountOptions(), check=False).run()
-            assert all(result.failure is None for result in results), [r.reason for r in results if r.failure]
-            print(len(results), {result.status for result in results})
-        elif stream:
-            target = await look_at_target(session.js)
-            backup = inspect(path)
-            print(
-                (await restore_stream(session.js, backup, RestoreOptions(), target, asyncio.Lock(), check=False)).status
-            )
-        else:
-            done = await AccountRestore(session, path, AccountRestoreOptions(), check=False).run()
-            assert all(result.failure is None for result in done), [r.reason for r in done if r.failure]
-            print(len(done), {result.status for result in done})
+    options = make_options({"servers": [url], "user": "app", "password": os.environ["BENCH_PASSWORD"]})
+    async with Session(options) as session:
+        await {"backup": backup, "restore": restore}[verb](session, path, stream)
 
 
 if __name__ == "__main__":

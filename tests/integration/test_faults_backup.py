@@ -66,7 +66,7 @@ class Scene:
     def assert_failed(self, result: dict[str, Any], error: str, *words: str) -> None:
         """The run failed for this reason, tells it, and has left everything as it was."""
         assert result["failed"], result
-        assert result["error"] == error, result
+        assert result["error"] == error, (result["error"], result["msg"])
         assert "BIG" in result["msg"]
         assert all(word in result["msg"] for word in words), result["msg"]
         assert hidden(self.root) == []

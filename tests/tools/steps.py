@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,13 @@ def run(step: Step, quiet: bool = False) -> Outcome:
     return Outcome(step.name, process.returncode, time.monotonic() - started, closing)
 
 
+def run_side_by_side(*lanes: Sequence[Step]) -> list[Outcome]:
+    """Run lanes of steps at once, the steps of a lane in turn; the output of those that fail is shown."""
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        done = pool.map(lambda lane: [run(step, quiet=True) for step in lane], lanes)
+        return [outcome for outcomes in done for outcome in outcomes]
+
+
 def run_all(title: str, steps: Sequence[Step], quiet: bool = False) -> int:
     """Run every step, whatever the earlier ones did; print the table; return 1 if any failed."""
     outcomes = [run(step, quiet) for step in steps]
@@ -90,7 +98,7 @@ def run_all(title: str, steps: Sequence[Step], quiet: bool = False) -> int:
 
 
 def report(title: str, outcomes: Sequence[Outcome]) -> int:
-    """Print how each went, and the sum as the last line; return 1 if any failed."""
+    """Print how each went, and the time they took together as the last line; return 1 if any failed."""
     failed = [outcome.name for outcome in outcomes if outcome.code]
     print(f"\n{title}")
     for outcome in outcomes:

@@ -46,8 +46,8 @@ _RESTORE: dict[str, t.Any] = {
     "exclude_subjects": {"type": "list", "elements": "str", "default": []},
     "consumers_ahead": {"type": "str", "choices": ["move", "leave_out"], "default": "move"},
     "temp_path": {"type": "path"},
-    "in_flight": {"type": "int", "default": 64},
-    "chunk_size": {"type": "int", "default": 131072},
+    "in_flight": {"type": "int"},
+    "chunk_size": {"type": "int"},
     "stall_timeout": {"type": "float", "default": 30.0},
     "timeout": {"type": "float", "default": 3600.0},
     "settle_timeout": {"type": "float", "default": 60.0},
@@ -68,13 +68,14 @@ _FIXED = ("name", "num_replicas", "placement", "storage")
 
 def restore_options(params: t.Mapping[str, t.Any]) -> RestoreOptions:
     """The options of one stream's restore. Raises OptionsError."""
-    positive(params, "in_flight", "chunk_size", "stall_timeout", "timeout")
+    positive(params, "stall_timeout", "timeout")
+    chunk_size, in_flight = params["chunk_size"], params["in_flight"]
     if not 0 <= params["settle_timeout"] < math.inf:
         raise OptionsError(f"settle_timeout must be 0 or more and finite, not {params['settle_timeout']}.")
-    if not 1024 <= params["chunk_size"] <= 1 << 20:
-        raise OptionsError(f"chunk_size {params['chunk_size']} is not between 1024 and 1048576 bytes.")
-    if not 1 <= params["in_flight"] <= 1024:
-        raise OptionsError(f"in_flight {params['in_flight']} is not between 1 and 1024.")
+    if chunk_size is not None and not 1024 <= chunk_size <= 1 << 20:
+        raise OptionsError(f"chunk_size {chunk_size} is not between 1024 and 1048576 bytes.")
+    if in_flight is not None and not 1 <= in_flight <= 1024:
+        raise OptionsError(f"in_flight {in_flight} is not between 1 and 1024.")
     if params["replicas"] is not None and not 1 <= params["replicas"] <= 5:
         raise OptionsError(
             f"replicas: {params['replicas']} replicas are not possible; there can be 1 to 5.",
@@ -101,8 +102,8 @@ def restore_options(params: t.Mapping[str, t.Any]) -> RestoreOptions:
         drop_unsupported=params["drop_unsupported"],
         settle_timeout=params["settle_timeout"],
         upload=Upload(
-            chunk_size=params["chunk_size"],
-            in_flight=params["in_flight"],
+            chunk_size=chunk_size or 0,
+            in_flight=in_flight or 0,
             stall_timeout=params["stall_timeout"],
             timeout=params["timeout"],
         ),
@@ -111,7 +112,7 @@ def restore_options(params: t.Mapping[str, t.Any]) -> RestoreOptions:
 
 def _check_chunk(session: Session, params: t.Mapping[str, t.Any]) -> None:
     most = session.js.connection.max_payload
-    if params["chunk_size"] > most:
+    if (params["chunk_size"] or 0) > most:
         raise OptionsError(
             f"chunk_size {params['chunk_size']} is larger than the server's max_payload of {most} bytes. Choose a"
             " smaller one.",

@@ -11,48 +11,14 @@ from typing import Any, BinaryIO, Callable, Union
 
 from .natswalk import Message
 from .reader import Archive, Consumer
-from .subjects import matches
 from .times import format_ns
 from .v2writer import ArchiveWriter
+from .wanted import Selection
 
 Stop = Union[Callable[[], bool], None]
 
 _MOST_KNOWN = 100_000
 _RECORD, _HEADER_SIZE = 30, 4
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What to take. Sequences, times (ns) are inclusive, None is no bound. subjects: NATS wildcards, empty is all."""
-
-    since_seq: int | None = None
-    since_ns: int | None = None
-    until_seq: int | None = None
-    until_ns: int | None = None
-    subjects: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-    @property
-    def everything(self) -> bool:
-        """Whether nothing is left out."""
-        return self == Selection()
-
-    def after_begin(self, message: Message) -> bool:
-        """Is it not before the first wanted moment?"""
-        if self.since_seq is not None and message.sequence < self.since_seq:
-            return False
-        return self.since_ns is None or message.time_ns >= self.since_ns
-
-    def before_end(self, message: Message) -> bool:
-        """Is it not after the last wanted moment?"""
-        if self.until_seq is not None and message.sequence > self.until_seq:
-            return False
-        return self.until_ns is None or message.time_ns <= self.until_ns
-
-    def takes(self, subject: str) -> bool:
-        """Is the subject wanted?"""
-        wanted = not self.subjects or any(matches(subject, pattern) for pattern in self.subjects)
-        return wanted and not any(matches(subject, pattern) for pattern in self.exclude)
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,24 @@ from .quickparts import QuickTar, QuickV2, described
 from .report import ArchiveReport, Problem
 from .s2 import STORED, Frame, FrameParser, check_stored, decode_frame
 
-__all__ = ["QuickCheck", "check_directory_consistency", "quick_file", "settle_end"]
+__all__ = ["QuickCheck", "check_directory_consistency", "check_file", "quick_file", "settle_end"]
 
 _READ = 1024 * 1024
 _BOUND = 1024 * 1024
 _MOST_PROBLEMS = 20
 _STOPPED = "the check was stopped"
+
+
+def _once(decode: Callable[[Frame], bytes]) -> Callable[[Frame], bytes]:
+    """decode that remembers its last frame: the first is decoded to tell the format, and again by the format's part."""
+    last: list[tuple[Frame, bytes]] = []
+
+    def remembering(frame: Frame) -> bytes:
+        if not last or last[0][0] is not frame:
+            last[:] = [(frame, decode(frame))]
+        return last[0][1]
+
+    return remembering
 
 
 class QuickCheck:
@@ -43,7 +55,7 @@ class QuickCheck:
         self.size = 0
         self.bounds = (array("Q", (0,)), array("Q", (0,)))
         self._whole = whole
-        self._decode = decode
+        self._decode = _once(decode)
         self._digest = hashlib.sha256()
         self._frames = FrameParser()
         self._raw_size = 0
@@ -133,6 +145,15 @@ def quick_file(path: str | os.PathLike[str], stop: Callable[[], bool] | None = N
                 raise ArchiveError("stopped", _STOPPED)
             check.feed(data)
     return settle_end(path, check.finish(), stop)
+
+
+def check_file(path: str, level: str, stop: Callable[[], bool] | None = None) -> ArchiveReport:
+    """Check a file at a level, "quick" or "full"; the rest is as for quick_file."""
+    if level != "full":
+        return quick_file(path, stop)
+    from .full import full_file  # noqa: PLC0415  seldom asked for, and a tenth of a second to load
+
+    return full_file(path, stop)
 
 
 def settle_end(

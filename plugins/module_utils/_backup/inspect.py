@@ -11,10 +11,9 @@ import json
 import os
 import typing as t
 
-from .._archive.full import full_file
 from .._archive.report import ERROR, PROBLEMS, WARNING, ArchiveReport, Problem
 from .._archive.times import ZERO, parse_ns
-from .._archive.verify import check_directory_consistency, quick_file
+from .._archive.verify import check_directory_consistency, check_file
 from .._nats.model import Json
 from .against import against_manifest, consistency
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
@@ -192,7 +191,7 @@ def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None =
     size = os.path.getsize(data) if data else 0
     if data and level not in ("none", "digest"):
         try:
-            report = full_file(data, stop) if level == "full" else quick_file(data, stop)
+            report = check_file(data, level, stop)
         except OSError as exc:
             problems.append(Problem("unreadable", os.path.basename(data), exc.strerror or str(exc)))
         else:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from .._archive.rewrite import Selection
 from .._archive.times import ZERO, parse_ns
+from .._archive.wanted import Selection
 from .._nats.api import JetStream, check_stream_name
 from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
 from . import compare, preflight

@@ -17,9 +17,7 @@ import time
 import typing as t
 
 from .._archive.errors import ArchiveError
-from .._archive.reader import Archive, open_archive
 from .._archive.report import ArchivedConsumer, ArchiveReport
-from .._archive.rewrite import Rewritten, rewrite
 from .._nats.api import JetStream
 from .._nats.model import Json
 from .errors import InvalidBackupError, RestoreError
@@ -29,6 +27,10 @@ from .opened import open_data
 from .plan import RestoreOptions, Target, wanted_config
 from .restore import Slot, restore_stream
 from .results import RestoreResult
+
+if t.TYPE_CHECKING:
+    from .._archive.reader import Archive
+    from .._archive.rewrite import Rewritten
 
 _HEADROOM = 16 * 1024 * 1024
 # Where there is such a directory, what is open can be opened again, whatever became of its name.
@@ -125,6 +127,10 @@ def _rewritten(
 def _rewritten_from(
     data: str, backup: Backup, options: RestoreOptions, file: t.Any, stop: t.Callable[[], bool]
 ) -> tuple[Archive, Rewritten]:
+    # Few restores cut anything, and these take long to load.
+    from .._archive.reader import open_archive  # noqa: PLC0415
+    from .._archive.rewrite import rewrite  # noqa: PLC0415
+
     try:
         archive = open_archive(data, stop)
         if archive.format == "V1" and archive.index is None:

@@ -23,6 +23,9 @@ from .errors import RestoreError, StalledError
 _FIRST_CHUNK_PATIENCE = 4.0
 _FIRST_CHUNK_STEP = 0.02
 _READ = 1 << 20
+# Each chunk costs both sides about the same, however large it is; what is under way is what a long link needs.
+_CHUNK = 512 * 1024
+_UNDER_WAY = 8 << 20
 # Seconds between questions whether the server still works on what it was sent, and for a last answer to arrive.
 _ASK_EVERY = 10.0
 _GRACE = 2.0
@@ -30,10 +33,10 @@ _GRACE = 2.0
 
 @dataclasses.dataclass(frozen=True)
 class Upload:
-    """How to move the data: size of a chunk in bytes, chunks under way at once, times in seconds."""
+    """How to move the data: size of a chunk in bytes, chunks under way at once (0: choose), times in seconds."""
 
-    chunk_size: int = 128 * 1024
-    in_flight: int = 64
+    chunk_size: int = 0
+    in_flight: int = 0
     stall_timeout: float = 30.0
     timeout: float = 3600.0
 
@@ -47,7 +50,9 @@ class Sender:
         self._stream = stream
         self._subject = subject
         self._upload = upload
-        self._window = asyncio.Semaphore(upload.in_flight)
+        self._size = min(upload.chunk_size or _CHUNK, js.connection.max_payload)
+        self._slots = upload.in_flight or max(_UNDER_WAY // self._size, 1)
+        self._window = asyncio.Semaphore(self._slots)
         loop = asyncio.get_running_loop()
         self._failed: asyncio.Future[None] = loop.create_future()
         self._first: asyncio.Future[bool] = loop.create_future()
@@ -103,7 +108,7 @@ class Sender:
 
     async def _send_chunks(self, descriptor: int) -> None:
         loop = asyncio.get_running_loop()
-        size = min(self._upload.chunk_size, self._connection.max_payload)
+        size = self._size
         while block := await loop.run_in_executor(None, os.read, descriptor, max(_READ // size, 1) * size):
             for start in range(0, len(block), size):
                 chunk = block[start : start + size]
@@ -141,7 +146,7 @@ class Sender:
                 self._failed.result()
 
     async def _drained(self) -> None:
-        for _slot in range(self._upload.in_flight):
+        for _slot in range(self._slots):
             await self._window.acquire()
 
     async def _wait(self, wanted: t.Awaitable[t.Any], stall: float | None) -> t.Any:

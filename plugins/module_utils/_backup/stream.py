@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
+import hashlib
 import os
 from collections.abc import Iterable
 
-from .._archive.full import full_file
 from .._archive.report import ArchiveReport
-from .._archive.verify import check_directory_consistency, settle_end
+from .._archive.verify import check_directory_consistency, check_file, settle_end
 from .._nats.api import JetStream
 from .._nats.model import ConsumerInfo, Json, StreamInfo
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
 from .disk import write_file
 from .errors import BackupError, SnapshotError, VerificationError
 from .inspect import problems_json
-from .manifest import ConsumerRecord, FileDigest, Manifest, digest_of, now
+from .manifest import ConsumerRecord, FileDigest, Manifest, now, readable
 from .results import StreamResult
 from .snapshot import Receiver, Snapshot, Transfer
 from .writer import Worker
@@ -151,8 +150,9 @@ def _finish(
     name = source.info.name
     data = os.path.join(stage, "data")
     content: Json = {"config": snapshot.config, "state": snapshot.state}
-    write_file(os.path.join(stage, BACKUP_JSON), json.dumps(content, indent=2).encode() + b"\n")
-    report = full_file(data) if options.verify == "full" else settle_end(data, snapshot.writer.finish())
+    backup_json = readable(content)
+    write_file(os.path.join(stage, BACKUP_JSON), backup_json)
+    report = check_file(data, "full") if options.verify == "full" else settle_end(data, snapshot.writer.finish())
     problems = [*report.problems] if options.verify != "none" else []
     if options.verify != "none":
         problems += check_directory_consistency(report, content)
@@ -181,7 +181,7 @@ def _finish(
         account=source.account,
         format=report.format,
         files=(
-            digest_of(os.path.join(stage, BACKUP_JSON)),
+            FileDigest(BACKUP_JSON, len(backup_json), hashlib.sha256(backup_json).hexdigest()),
             FileDigest(target, report.size, report.sha256),
         ),
         config=snapshot.config,

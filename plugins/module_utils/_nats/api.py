@@ -27,6 +27,9 @@ from .model import ConsumerInfo, Json, Listing, StoredMessage, StreamInfo
 
 # A list in a cluster waits 4 s for servers that do not answer before it names what is missing.
 LIST_TIMEOUT = 6.0
+# A group without a leader throws questions away: one that changes nothing is sent again, for it may have one by then.
+_ASK_AGAIN = 2.5
+_READS = re.compile(r"INFO|(STREAM|CONSUMER)\.(INFO|LIST)\..*|STREAM\.(LIST|MSG\.GET\..*)")
 # A restore's last answer comes when the server has stored everything.
 RESTORE_TIMEOUT = 3600.0
 
@@ -64,8 +67,11 @@ class JetStream:
     ) -> Json:
         """One API request. C(subject) is without the prefix; C(what) opens the sentence of an error."""
         payload = b"" if request is None else json.dumps(request).encode()
+        again = None
+        if _READS.fullmatch(subject):
+            again = LIST_TIMEOUT if "LIST" in subject.split(".")[:2] else _ASK_AGAIN
         try:
-            message = await self.connection.request(f"{self._prefix}.{subject}", payload, timeout=timeout)
+            message = await self.connection.request(f"{self._prefix}.{subject}", payload, timeout=timeout, again=again)
         except NoRespondersError as exc:
             raise JetStreamUnavailableError(
                 f"{what or subject}: JetStream does not answer at {self._prefix}. Check that it is enabled on the"

@@ -26,6 +26,8 @@ try:
 except ImportError:
     pass  # connect.py reports it before anything here is used
 
+# Seconds between looks at a client that may have closed without a word.
+_LOOK_EVERY = 0.5
 Handler = t.Callable[[t.Any], t.Awaitable[None]]
 Watcher = t.Callable[[NatsError], None]
 _VIOLATION = re.compile(r"permissions violation for (publish|subscription) to \"?([^\"\s]+)", re.IGNORECASE)
@@ -48,6 +50,7 @@ class Connection:
         self._tokens = itertools.count(1)
         self._inbox = ""
         self._closing = False
+        self._guard: asyncio.Task[None] | None = None
         self.lost: NatsError | None = None
 
     @property
@@ -97,7 +100,7 @@ class Connection:
 
     async def on_closed(self) -> None:
         """Callback of the client: every waiting request fails at once."""
-        if self._closing:
+        if self._closing or self.lost is not None:
             return
         self.lost = ConnectionLostError(
             f"The connection to {', '.join(self._options.safe_servers())} was lost. See its log, then run again."
@@ -117,11 +120,18 @@ class Connection:
                 entry[1].set_result(message)
 
         await self.subscribe(f"{self._inbox}.*", answer)
+        self._guard = asyncio.ensure_future(self._look())
+
+    async def _look(self) -> None:
+        """A client that fails to send what is left when it closes forgets to call back (nats-py 2.16)."""
+        while not self._client.is_closed:  # noqa: ASYNC110  nobody tells: that is why it is looked at
+            await asyncio.sleep(_LOOK_EVERY)
+        await self.on_closed()
 
     async def request(
-        self, subject: str, payload: bytes = b"", *, timeout: float | None = None, headers: dict[str, str] | None = None
+        self, subject: str, payload: bytes = b"", *, timeout: float | None = None, again: float | None = None
     ) -> t.Any:
-        """Ask and return the answering message.
+        """Ask and return the answering message; every C(again) seconds the question is sent once more.
 
         Raises NoRespondersError, RequestTimeoutError, PermissionDeniedError, ConnectionLostError.
         """
@@ -139,7 +149,10 @@ class Connection:
 
         timer = loop.call_later(seconds, expire)
         try:
-            await self.publish(subject, payload, reply=f"{self._inbox}.{token}", headers=headers)
+            reply = f"{self._inbox}.{token}"
+            await self.publish(subject, payload, reply=reply)
+            while again and not (await asyncio.wait((future,), timeout=again))[0]:
+                await self.publish(subject, payload, reply=reply)
             message = await future
         finally:
             timer.cancel()
@@ -192,6 +205,8 @@ class Connection:
     async def close(self) -> None:
         """Close; bounded, and quiet about a connection that is gone already."""
         self._closing = True
+        if self._guard is not None:
+            self._guard.cancel()
         # AttributeError: a client of nats-py 2.8 that never reached a server cannot close itself.
         with contextlib.suppress(asyncio.TimeoutError, nats_errors.Error, OSError, AttributeError):
             await asyncio.wait_for(self._client.close(), 2.0)

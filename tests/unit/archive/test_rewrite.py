@@ -10,8 +10,8 @@ import subprocess
 import pytest
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive import full, reader, rewrite, v2writer
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.natswalk import Message
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.rewrite import Selection
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.subjects import matches
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.wanted import Selection
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -37,9 +37,13 @@ class Scripted:
         self.info = info or {"version": "2.15.2"}
         self.options = make_options(params)
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.again: dict[str, float | None] = {}
 
-    async def request(self, subject: str, payload: bytes = b"", *, timeout: float | None = None) -> Any:
+    async def request(
+        self, subject: str, payload: bytes = b"", *, timeout: float | None = None, again: float | None = None
+    ) -> Any:
         body = json.loads(payload) if payload else {}
+        self.again[subject] = again
         self.asked.append((subject, body))
         found = self._answer(subject, body)
         if isinstance(found, Exception):
@@ -256,3 +260,13 @@ async def test_a_request_ends_in_time() -> None:
     await connection.start()
     with pytest.raises(RequestTimeoutError, match=r"within 0\.05 s"):
         await connection.request("a")
+
+
+async def test_only_what_changes_nothing_is_asked_twice() -> None:
+    """A stream named INFO or LIST does not turn a request that changes something into a question."""
+    js, connection = client(lambda subject, body: {"total": 0})
+    reads = ["INFO", "STREAM.INFO.S", "CONSUMER.INFO.S.C", "STREAM.LIST", "CONSUMER.LIST.S", "STREAM.MSG.GET.S"]
+    writes = ["STREAM.CREATE.INFO", "STREAM.DELETE.LIST", "CONSUMER.DELETE.INFO.LIST", "STREAM.RESTORE.INFO"]
+    for subject in (*reads, *writes, "STREAM.SNAPSHOT.S", "STREAM.UPDATE.S", "CONSUMER.CREATE.S.INFO"):
+        await js.call(subject)
+    assert [subject.removeprefix("$JS.API.") for subject, again in connection.again.items() if again] == reads
