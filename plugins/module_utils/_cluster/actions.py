@@ -39,7 +39,10 @@ async def check_again(watch: Watch, picture: Picture, target: Server, allow_onli
     now = await watch.glance()
     absent = picture.absent & now.absent
     now = dataclasses.replace(now, absent=absent, looks=picture.looks + 1, watched=picture.watched, trusted=True)
-    refusals = [*quorum_refusals(now), *alive_refusals(now, target, allow_online, fenced)]
+    refusals = quorum_refusals(now)
+    if now.meta is None or target.peer in now.meta.members:
+        # Else another run has just removed it: the leader answers that it is no member, and that is no failure.
+        refusals += alive_refusals(now, target, allow_online, fenced)
     Plan(target, True, tuple(refusals), arithmetic="The cluster changed since it was first looked at.").check()
 
 

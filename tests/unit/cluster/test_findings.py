@@ -16,6 +16,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.held im
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.lines import stalled_by_leader
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.model import Picture
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.placement import replacements, why_not
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.refusals import quorum_refusals
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.result import (
     finding_values,
     picture_values,
@@ -81,6 +82,13 @@ def test_servers(changes: dict[str, Any], word: str) -> None:
 def test_several_domains_and_names() -> None:
     picture = dataclasses.replace(make.picture(THREE, ALIVE), other_domains=("leaf",), duplicates=("n1",))
     assert {"several_meta_groups", "duplicate_server_name"} <= found(picture).keys()
+    # One that was asked for is not ambiguous: servers of others answer for ever where leaf nodes join them.
+    asked = dataclasses.replace(picture, domain_asked=True, duplicates=())
+    assert [one.severity for one in find(asked) if one.id == "several_meta_groups"] == ["info"]
+    assert quorum_refusals(asked) == []
+    assert [one.word for one in quorum_refusals(dataclasses.replace(asked, domain_asked=False))] == [
+        "several_meta_groups"
+    ]
 
 
 def test_streams() -> None:
