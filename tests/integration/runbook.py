@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from integration.cluster import kit
-from servers import PASSWORD, Cluster
+from servers import PASSWORD, Cluster, Server
 from servers.ansible import collections_path
 
 
@@ -36,7 +36,7 @@ class Ran:
 class Runbooks:
     """Runs playbooks against a cluster from a directory of its own, with the variables that all of them share."""
 
-    def __init__(self, cluster: Cluster, home: Path, **shared: Any) -> None:
+    def __init__(self, cluster: Cluster | Server, home: Path, **shared: Any) -> None:
         self.cluster = cluster
         self.home = home
         self.reports = home / "reports"
