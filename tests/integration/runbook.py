@@ -80,7 +80,7 @@ class Runbooks:
             start_new_session=True,
         )
 
-    def finish(self, process: subprocess.Popen[str], timeout: float = 300.0) -> Ran:
+    def finish(self, process: subprocess.Popen[str], timeout: float = 900.0) -> Ran:
         """Wait for its end; no password may be in what it printed or reported."""
         try:
             output, _none = process.communicate(timeout=timeout)
@@ -93,6 +93,6 @@ class Runbooks:
         assert PASSWORD not in text, text
         return Ran(process.returncode, output, json.loads(text))
 
-    def run(self, verb: str, *words: str, timeout: float = 300.0, **own: Any) -> Ran:
+    def run(self, verb: str, *words: str, timeout: float = 900.0, **own: Any) -> Ran:
         """Run a playbook to its end."""
         return self.finish(self.start(verb, *words, **own), timeout)
