@@ -210,6 +210,9 @@ def _evidence(facts: t.Mapping[str, t.Any], cluster: Json) -> list[str]:
 
 def _next(found: t.Sequence[Json]) -> list[str]:
     commands = []
+    if any(one["id"] == "meta_quorum_lost" for one in found):
+        # Nothing is removed before there is a quorum again.
+        return [f"{_PLAYBOOK}quorum_loss"]
     for one in found:
         known = _NEXT.get(str(one["id"]))
         if known and one["severity"] != "info":
