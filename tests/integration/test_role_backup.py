@@ -36,6 +36,7 @@ def held(ran: Ran, outcome: str, changed: int | None = None) -> dict[str, Any]:
     return ran.report
 
 
+@pytest.mark.timeout(600)
 def test_backup_loss_and_return(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server()
     make_streams(server, ["PLAIN", "EMPTY", "ADVANCED"])
@@ -64,6 +65,7 @@ def test_backup_loss_and_return(make_server: MakeServer, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_restore_replaces_only_what_is_confirmed(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server()
     make_streams(server, ["PLAIN", "EMPTY"])
@@ -120,6 +122,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_wrong_variable_is_refused_with_what_is_right(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server()
     make_streams(server, ["PLAIN", "EMPTY"])
