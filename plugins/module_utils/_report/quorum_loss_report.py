@@ -111,8 +111,8 @@ def _done(facts: t.Mapping[str, t.Any], report: Json) -> str:
     if stopped:
         text += (
             f" But {look.listing(stopped)} have no quorum: servers with empty disks may have elected one of themselves."
-            " Do not touch the survivors' disks; stop the others, empty their disks, start them all again, then run this"
-            " again."
+            " Do not touch the survivors' disks; stop the others, empty their disks, start them all again, then run"
+            " this again."
         )
     elif short:
         text += (
