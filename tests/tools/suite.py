@@ -27,6 +27,7 @@ def main() -> int:
         ],
     )
     outcomes.append(steps.run(steps.Step("integration tests", tests.command("integration"))))
+    outcomes.append(steps.run(steps.Step("molecule", [sys.executable, "-m", "tools.molecule", "--fast"])))
     return steps.report("test", outcomes)
 
 
