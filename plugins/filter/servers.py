@@ -13,6 +13,8 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._report import (
     evacuation,
     node_loss,
     node_loss_report,
+    quorum_loss,
+    quorum_loss_report,
     salvage,
 )
 from ansible_collections.natsops.jetstream.plugins.module_utils._report.inputs import InputError
@@ -22,6 +24,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._report.report i
 _VERBS: dict[str, tuple[t.Any, t.Any]] = {
     "evacuate": (evacuation, evacuation),
     "node_loss": (node_loss, node_loss_report),
+    "quorum_loss": (quorum_loss, quorum_loss_report),
     "salvage": (salvage, salvage),
 }
 

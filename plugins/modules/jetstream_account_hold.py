@@ -19,6 +19,8 @@ description:
   - To be used just before M(natsops.jetstream.jetstream_peer_remove), this takes the subjects of these streams away, as far
     as a backup of them is there, so that publishing goes on failing until
     M(natsops.jetstream.jetstream_account_recover) has restored them with their own subjects.
+  - A cluster that has known for some minutes that the server is gone does not update these streams any more. They are then
+    deleted and made anew, empty and without publishers, which gives up what is on the disk of the dead server.
   - Streams that any server answers for, and streams with more than one replica, are not touched.
 options:
   path:

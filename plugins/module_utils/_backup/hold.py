@@ -7,17 +7,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import time
 import typing as t
 
 from .._nats.api import JetStream
-from .._nats.errors import NatsError, RequestTimeoutError
+from .._nats.errors import ApiError, NatsError, RequestTimeoutError
 from .._nats.model import Json
 from . import recreated
 from .manifest import Manifest
 
 # The answer comes from the stream's leader, which is dead: that it was asked is all there is.
 _PATIENCE = 2.0
+_PATIENCE_NEW = 15.0
+# "stream is offline"
+_OFFLINE = 10118
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +56,35 @@ async def _hold(js: JetStream, manifest: Manifest) -> Held:
     name = manifest.stream
     config: Json = recreated.held_config(manifest.config)
     try:
-        await js.call(f"STREAM.UPDATE.{name}", config, timeout=_PATIENCE, what=f"hold stream {name}")
+        try:
+            await js.call(f"STREAM.UPDATE.{name}", config, timeout=_PATIENCE, what=f"hold stream {name}")
+        except ApiError as exc:
+            if exc.err_code != _OFFLINE:
+                raise
+            await _make_anew(js, name, config)
     except RequestTimeoutError:
         return Held(name, "held")
     except NatsError as exc:
         return Held(name, "failed", exc.message)
     return Held(name, "held")
+
+
+async def _make_anew(js: JetStream, name: str, config: Json) -> None:
+    """Put an empty stream without publishers in the place of one whose server the cluster knows to be gone.
+
+    From about three minutes after the loss on, such a stream cannot be updated any more. It can be deleted, and a new
+    one is not placed on a server that is known to be gone.
+    """
+    with contextlib.suppress(RequestTimeoutError):
+        await js.call(f"STREAM.DELETE.{name}", timeout=_PATIENCE, what=f"delete stream {name}")
+    end = time.monotonic() + _PATIENCE_NEW
+    while True:
+        try:
+            await js.create_stream(config)
+        except (ApiError, RequestTimeoutError):
+            # The deletion is on its way.
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return

@@ -96,7 +96,9 @@ class Recovery:
             verdict = recreated.judge(manifest, live.get(name))
             if name in silent:
                 results.append(self._of(name, "unreachable", live, reason="no server answers for it"))
-            elif verdict == recreated.RECREATED or recreated.interrupted(live.get(name)):
+            elif verdict == recreated.RECREATED or (
+                recreated.last_seq(manifest.state) and recreated.interrupted(live.get(name))
+            ):
                 empty.append(name)
             elif verdict != recreated.INTACT:
                 results.append(self._of(name, verdict, live, reason=_REASONS[verdict]))

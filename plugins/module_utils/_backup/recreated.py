@@ -51,9 +51,11 @@ def judge(manifest: Manifest, live: StreamInfo | None) -> str:
 
 
 def interrupted(live: StreamInfo | None) -> bool:
-    """Whether a recovery of this stream was begun and not finished."""
-    metadata = (live.config.get("metadata") or {}) if live is not None else {}
-    return HELD in metadata and MARKER in metadata
+    """Whether a recovery of this stream was begun and not finished: it is held, and empty or half restored."""
+    if live is None:
+        return False
+    metadata = live.config.get("metadata") or {}
+    return HELD in metadata and (MARKER in metadata or not last_seq(live.state))
 
 
 def went_back(record: ConsumerRecord, live: ConsumerInfo) -> bool:
