@@ -4,6 +4,7 @@
 """The engine without Ansible, as a process to be measured: what the modules do between their start and their result.
 
 usage: engine.py {backup,restore} URL PATH [STREAM]      (without a stream: the account)
+       engine.py drill BINARY PATH
 """
 
 from __future__ import annotations
@@ -21,12 +22,21 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account_
     AccountRestore,
     AccountRestoreOptions,
 )
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drill import DrillRun
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drill_result import DrillOptions
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import inspect
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.plan import RestoreOptions, look_at_target
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.restore import restore_stream
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.session import Session
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.stream import BackupOptions
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
+
+
+async def drill(binary: str, path: str) -> None:
+    """Restore a backup into a private server and read it back."""
+    (done,) = await DrillRun(DrillOptions(binary)).run([path])
+    assert done.status == "identical", (done.reason, done.differences)
+    print(done.status)
 
 
 async def run(verb: str, url: str, path: str, stream: str) -> None:
@@ -53,4 +63,7 @@ async def run(verb: str, url: str, path: str, stream: str) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "drill":
+        asyncio.run(drill(sys.argv[2], sys.argv[3]))
+        sys.exit()
     asyncio.run(run(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else ""))
