@@ -4,6 +4,7 @@
 """The engine without Ansible, as a process to be measured: what the modules do between their start and their result.
 
 usage: engine.py {backup,restore} URL PATH [STREAM]      (without a stream: the account)
+       engine.py drill BINARY PATH
 """
 
 from __future__ import annotations
@@ -53,6 +54,16 @@ async def restore(session: Session, path: str, stream: str) -> None:
     print(len(results), {result.status for result in results})
 
 
+async def drill(binary: str, path: str) -> None:
+    """Restore a backup into a private server and read it back."""
+    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drill import DrillRun
+    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drill_result import DrillOptions
+
+    (done,) = await DrillRun(DrillOptions(binary)).run([path])
+    assert done.status == "identical", (done.reason, done.differences)
+    print(done.status)
+
+
 async def run(verb: str, url: str, path: str, stream: str) -> None:
     """Do it; any failure ends the process with a traceback."""
     options = make_options({"servers": [url], "user": "app", "password": os.environ["BENCH_PASSWORD"]})
@@ -61,4 +72,7 @@ async def run(verb: str, url: str, path: str, stream: str) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "drill":
+        asyncio.run(drill(sys.argv[2], sys.argv[3]))
+        sys.exit()
     asyncio.run(run(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else ""))

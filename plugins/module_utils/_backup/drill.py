@@ -85,6 +85,7 @@ class DrillRun:
             need=need,
             max_payload=_MAX_PAYLOAD,
             parent=options.parent or None,
+            options={"jetstream": {"limits": dict(options.limits)}} if options.limits else None,
         )
 
     def _require_line(self, paths: t.Sequence[str]) -> None:
