@@ -11,12 +11,12 @@ PYTEST_ARGS ?=
 # What a developer's shell has set for Ansible must not change what is tested.
 unexport ANSIBLE_CONFIG ANSIBLE_LIBRARY ANSIBLE_VAULT_PASSWORD_FILE
 
-.PHONY: help test lint sanity unit integration test-lines build demo bench ee awx-check awx-content format changelog venv clean
+.PHONY: help test molecule lint sanity unit integration test-lines build demo bench ee awx-check awx-content format changelog venv clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
-test: venv ## all of lint, sanity, build, unit and integration
+test: venv ## all of lint, sanity, build, unit and integration, and three molecule scenarios
 	@$(RUN) -m tools.suite
 
 lint: venv ## the static checks: ruff, mypy, yamllint, shellcheck, ansible-lint, antsibull
@@ -30,6 +30,9 @@ unit: venv ## the unit tests (PYTEST_ARGS for more words)
 
 integration: venv ## the integration tests, against real servers (NATSOPS_TEST_VERSION chooses the line)
 	@$(RUN) -m tools.tests integration $(PYTEST_ARGS)
+
+molecule: venv ## the molecule scenarios, one a runbook (MOLECULE_ARGS names some of them)
+	@$(RUN) -m tools.molecule $(MOLECULE_ARGS)
 
 test-lines: venv ## the integration tests marked `lines`, on every supported server line
 	@$(RUN) -m tools.lines $(PYTEST_ARGS)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -14,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import nats.errors
+import nats.js.errors
 import pytest
 
 from integration.runbook import Runbooks
@@ -44,6 +47,18 @@ def kill_all(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
+async def publish(js: Any, subject: str) -> None:
+    """Publish; in a cluster the interest in a new stream takes a moment to spread."""
+    for _attempt in range(200):
+        try:
+            await js.publish(subject, os.urandom(PAYLOAD))
+        except (nats.js.errors.NoStreamResponseError, nats.errors.TimeoutError):
+            await asyncio.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"nobody stores {subject}")
+
+
 def fill(cluster: Cluster, user: str) -> None:
     """Twenty streams of an account, replicated or not, one a mirror, with consumers."""
 
@@ -66,7 +81,7 @@ def fill(cluster: Cluster, user: str) -> None:
                 assert "error" not in answer, answer
                 if number:
                     for index in range(COUNT):
-                        await js.publish(f"{name}.{index}", os.urandom(PAYLOAD))
+                        await publish(js, f"{name}.{index}")
                     body = {"stream_name": name, "config": {"durable_name": "reader", "ack_policy": "explicit"}}
                     await client.request(
                         f"$JS.API.CONSUMER.DURABLE.CREATE.{name}.reader", json.dumps(body).encode(), timeout=20
@@ -80,7 +95,7 @@ def fill(cluster: Cluster, user: str) -> None:
 def messages(cluster: Cluster) -> dict[str, list[Any]]:
     """Every message of every stream, as a plain consumer reads them."""
     return {
-        f"{account} > {name}": [(one.seq, one.subject, one.data) for one in oracle.dump(cluster, name, user)]
+        f"{account} > {name}": [(one.seq, one.subject, one.sha256) for one in oracle.dump(cluster, name, user)]
         for account, user in ACCOUNTS.items()
         for name in oracle.stream_names(cluster, user)
     }

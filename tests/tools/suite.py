@@ -23,6 +23,7 @@ def main() -> int:
             steps.Step("servers", tests.servers("integration")),
             steps.Step("unit tests", tests.command("unit")),
             steps.Step("integration tests", tests.command("integration")),
+            steps.Step("molecule", [sys.executable, "-m", "tools.molecule", "--fast"]),
         ],
     )
 
