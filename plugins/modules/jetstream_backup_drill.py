@@ -57,6 +57,12 @@ options:
       - Take the version that a real restore would go to; a drill proves as much for that one.
     type: str
     default: nats-server
+  server_limits:
+    description:
+      - The block C(limits) of the private server's C(jetstream) configuration, where the servers of a real restore differ from
+        the defaults. Servers of 2.15 for one allow 1000 consumers a stream, unless C(default_max_consumers) says otherwise.
+    type: dict
+    default: {}
   temp_path:
     description:
       - Directory for the server's store, which takes up to three times the size of the largest stream. By default the

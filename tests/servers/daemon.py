@@ -29,7 +29,7 @@ import nats.errors
 import nats.js.errors
 
 from servers import Cluster, Options, Server, oracle, wait_for
-from servers.binaries import DEFAULT_SERVER
+from servers.binaries import DEFAULT_SERVER, nats_server
 
 LIFE = 3600.0
 USERS = {"APP": "app", "OTHER": "other"}
@@ -48,6 +48,7 @@ class Park:
         """How to reach the servers, as the runbooks want to be told."""
         return {
             "ansible_python_interpreter": sys.executable,
+            "jetstream_server_binary": str(nats_server(self.all.version)),
             "jetstream_system": self.all.connection("sys"),
             "jetstream_accounts": [
                 {"name": name, **self.all.connection(user), "servers": self.all.urls} for name, user in USERS.items()

@@ -43,6 +43,7 @@ DRILL = ArgumentSpec(
         "before": {"type": "str"},
         "sample": {"type": "str"},
         "server_binary": {"type": "str", "default": "nats-server"},
+        "server_limits": {"type": "dict", "default": {}},
         "temp_path": {"type": "path"},
         "verify": {"type": "str", "choices": ["quick", "full"], "default": "quick"},
         "stall_timeout": {"type": "float", "default": 30.0},
@@ -64,6 +65,7 @@ async def drill(context: Context) -> Outcome:
         binary=params["server_binary"],
         parent=params["temp_path"] or "",
         verify=params["verify"],
+        limits=params["server_limits"],
         restore=RestoreOptions(upload=upload),
     )
     run = DrillRun(options)

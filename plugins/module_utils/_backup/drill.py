@@ -85,6 +85,7 @@ class DrillRun:
             need=need,
             max_payload=_MAX_PAYLOAD,
             parent=options.parent or None,
+            options={"jetstream": {"limits": dict(options.limits)}} if options.limits else None,
         )
 
     def _require_line(self, paths: t.Sequence[str]) -> None:
@@ -109,7 +110,8 @@ class DrillRun:
         try:
             with open_data(backup) as descriptor:
                 data = _path_of(descriptor, backup)
-                with contextlib.closing(Fingerprint(data, process=backup.size >= WORTH_A_PROCESS)) as fingerprint:
+                apart = backup.format == "V1" and backup.size >= WORTH_A_PROCESS
+                with contextlib.closing(Fingerprint(data, process=apart)) as fingerprint:
                     return await self._restore(drill, data, fingerprint, session, server, seconds)
         except (NatsError, ArchiveError, OSError) as exc:
             reason = str(exc)

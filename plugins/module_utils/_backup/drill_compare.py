@@ -11,8 +11,9 @@ import typing as t
 
 from .._archive.fingerprint import Fields, Fingerprint, Part, fields, parts
 from .._archive.reader import open_archive
+from .._archive.retrace import retrace
 from .._nats.model import ConsumerInfo, Json, StreamInfo
-from .._nats.readback import Readback
+from .._nats.readback import Readback, Stored
 from . import compare
 from .inspect import Backup
 from .manifest import ConsumerRecord
@@ -46,21 +47,29 @@ def read_and_compare(
     stop: t.Callable[[], bool],
 ) -> Reading:
     """Read everything back and compare. C(data): path of the archive. For a thread. Raises NatsError, ArchiveError."""
-    messages = size = 0
-    same = True
+    if backup.format == "V2":
+        same, messages, size = retrace(data, readback.messages(info.config, info.state))
+    else:
+        same, messages, size = _folded(fingerprint, readback, info, stop)
+    if same:
+        return Reading(messages, size)
+    # Once more, and slowly: only now is it worth to look at each message.
+    found = _Differences(_explained(backup, info))
+    stored = found.counted(readback.messages(info.config, info.state))
+    for ours, theirs in _merged(fields(open_archive(data), stop), stored):
+        found.compare(ours, theirs)
+    return Reading(found.messages, found.size, tuple(found.named), found.count, found.gone)
+
+
+def _folded(
+    fingerprint: Fingerprint, readback: Readback, info: StreamInfo, stop: t.Callable[[], bool]
+) -> tuple[bool, int, int]:
+    same, messages, size = True, 0, 0
     for one, other in _paired(fingerprint.parts(stop), parts(readback.messages(info.config, info.state))):
         same = same and one == other
         if other is not None:
             messages, size = messages + other.messages, size + other.size
-    if same:
-        return Reading(messages, size)
-    # Once more, and slowly: only now is it worth to look at each message.
-    stored = readback.messages(info.config, info.state)
-    found = _Differences(_explained(backup, info))
-    archive = open_archive(data)
-    for ours, theirs in _merged(fields(archive, stop), stored):
-        found.compare(ours, theirs)
-    return Reading(messages, size, tuple(found.named), found.count, found.gone)
+    return same, messages, size
 
 
 def _paired(ours: t.Iterator[Part], theirs: t.Iterator[Part]) -> t.Iterator[tuple[Part | None, Part | None]]:
@@ -95,8 +104,14 @@ class _Differences:
     def __init__(self, explained: t.Callable[[int], bool]) -> None:
         self._explained = explained
         self.named: list[str] = []
-        self.count = 0
-        self.gone = 0
+        self.count = self.gone = self.messages = self.size = 0
+
+    def counted(self, stored: t.Iterator[Stored]) -> t.Iterator[Stored]:
+        """What was read back, counted as it passes."""
+        for message in stored:
+            self.messages += 1
+            self.size += len(message.header) + len(message.payload)
+            yield message
 
     def compare(self, one: Fields | None, other: Fields | None) -> None:
         if one is None and other is not None:

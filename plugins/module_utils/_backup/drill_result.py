@@ -16,11 +16,15 @@ from .plan import RestoreOptions
 
 @dataclasses.dataclass(frozen=True)
 class DrillOptions:
-    """C(binary): the nats-server. C(parent): where its temporary files go, empty for the system's own place."""
+    """C(binary): the nats-server. C(parent): where its temporary files go, empty for the system's own place.
+
+    C(limits): of its JetStream, as in a server's configuration.
+    """
 
     binary: str = "nats-server"
     parent: str = ""
     verify: str = "quick"
+    limits: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     restore: RestoreOptions = dataclasses.field(default_factory=RestoreOptions)
 
 

@@ -14,7 +14,6 @@ from . import cluster as look
 from .inputs import InputError
 from .report import Json
 
-_PLAYBOOK = "natsops.jetstream.drill"
 _WORST = ("different", "failed", "invalid")
 _SAID = {
     "different": "came back with differences",

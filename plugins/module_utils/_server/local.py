@@ -46,7 +46,8 @@ class LocalServer:
     by default a temporary one. accounts: their names; C($G), the account of servers that name none, cannot be together
     with others. need: bytes to be free in the temporary store. max_file, max_memory: bytes that JetStream may use; by
     default the server's own. max_payload: bytes of a message. parent: directory for temporary files, by default the
-    system's. start_timeout: seconds until it must answer. options: laid over the server's configuration, key by key.
+    system's. start_timeout: seconds until it must answer. options: laid over the server's configuration, key by key;
+    what it has for C(jetstream) is laid over that block.
 
     It listens on a random port of 127.0.0.1 and nowhere else. It is killed and its temporary directory removed when the
     block ends, also by an exception or cancellation. When this process is killed the server ends with it, and
@@ -205,7 +206,8 @@ class LocalServer:
             config["authorization"] = {"users": users[GLOBAL_ACCOUNT]}
         else:
             config["accounts"].update({name: {"jetstream": "enabled", "users": each} for name, each in users.items()})
-        return {**config, **self._options}
+        own = {**config["jetstream"], **(self._options.get("jetstream") or {})}
+        return {**config, **self._options, "jetstream": own}
 
     async def _ready(self) -> None:
         """Return when it takes clients, which it does once its streams are there."""
