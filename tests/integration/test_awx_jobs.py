@@ -180,7 +180,8 @@ def extremes(item: dict[str, Any]) -> list[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(TEMPLATES))
+# As a plan a template that changes something is its plan-only variant.
+@pytest.mark.parametrize("name", sorted(name for name, item in TEMPLATES.items() if not graph.destructive(item)))
 def test_every_template_runs_with_defaults_and_extremes_and_never_without_a_sentence(
     controller: Controller, name: str
 ) -> None:
@@ -189,7 +190,7 @@ def test_every_template_runs_with_defaults_and_extremes_and_never_without_a_sent
     role = graph.verb(template)
     spec = template.get("survey_spec", {}).get("spec", [])
     usual = {item["variable"]: item.get("default", "n1") for item in spec if item["required"]}
-    rounds = [usual, *({**usual, **{item["variable"]: extremes(item)[end] for item in spec}} for end in (0, 1))]
+    rounds = [usual, *({**usual, **{item["variable"]: extremes(item)[end] for item in spec}} for end in (0, 1) if spec)]
     for given in rounds:
         ran = controller.run(name, given, check=True)
         for trouble in ("Traceback", "is undefined", "Unexpected", "unhandled exception"):
