@@ -85,7 +85,7 @@ def test_restore_replaces_only_what_is_confirmed(make_server: MakeServer, tmp_pa
     held(runbooks.run("restore", restore_replace_confirm=["APP > PLAIN"], **given), "done", changed=1)
     assert len(oracle.dump(server, "PLAIN")) == 250
     held(runbooks.run("restore", restore_replace_confirm=["APP > PLAIN"], **given), "nothing_to_do", changed=0)
-    copy = {"restore_account": "APP", "restore_streams": ["PLAIN"]}
+    copy: dict[str, Any] = {"restore_account": "APP", "restore_streams": ["PLAIN"]}
     held(
         runbooks.run(
             "restore", restore_stream_name="COPY", restore_options={"config": {"subjects": ["copy.>"]}}, **copy
