@@ -4,6 +4,7 @@
 """The engine without Ansible, as a process to be measured: what the modules do between their start and their result.
 
 usage: engine.py {backup,restore} URL PATH [STREAM]      (without a stream: the account)
+       engine.py drill BINARY PATH
 """
 
 from __future__ import annotations
@@ -12,10 +13,28 @@ import asyncio
 import os
 import sys
 
+<<<<<<< HEAD
+=======
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account import (
+    AccountBackup,
+    AccountOptions,
+    backup_stream,
+)
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account_restore import (
+    AccountRestore,
+    AccountRestoreOptions,
+)
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drill import DrillRun
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drill_result import DrillOptions
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import inspect
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.plan import RestoreOptions, look_at_target
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.restore import restore_stream
+>>>>>>> drill
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.session import Session
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
 
 
+<<<<<<< HEAD
 async def backup(session: Session, path: str, stream: str) -> None:
     """What the backup modules do; they load no more than this either."""
     from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account import (
@@ -51,6 +70,13 @@ async def restore(session: Session, path: str, stream: str) -> None:
     results = await AccountRestore(session, path, AccountRestoreOptions(), check=False).run()
     assert all(result.failure is None for result in results), [r.reason for r in results if r.failure]
     print(len(results), {result.status for result in results})
+=======
+async def drill(binary: str, path: str) -> None:
+    """Restore a backup into a private server and read it back."""
+    (done,) = await DrillRun(DrillOptions(binary)).run([path])
+    assert done.status == "identical", (done.reason, done.differences)
+    print(done.status)
+>>>>>>> drill
 
 
 async def run(verb: str, url: str, path: str, stream: str) -> None:
@@ -61,4 +87,7 @@ async def run(verb: str, url: str, path: str, stream: str) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "drill":
+        asyncio.run(drill(sys.argv[2], sys.argv[3]))
+        sys.exit()
     asyncio.run(run(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else ""))

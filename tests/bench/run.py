@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime
+import importlib.util
 import json
 import os
 import platform
@@ -36,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import cluster as large
 from servers import PASSWORD, Cluster, Options, Server
 from servers.ansible import collections_path, play
-from servers.binaries import nats_cli
+from servers.binaries import nats_cli, nats_server
 from servers.proxy import Proxy
 
 MIB = 1 << 20
@@ -234,6 +235,36 @@ def big_rows(bench: Bench, count: int, only: set[str], size: int) -> list[Row]:
             whole = fresh(lambda: far.play("stream_restore", path=kept))
         rows.append(Row(f"{title}, restore, 50 ms round trip", "wall ≥ 40", cli, engine, whole))
     bench.delete("BIG")
+    if "drill" in only:
+        # Not beside the command line, which has none: beside the plain restore.
+        plain, engine = rounds(
+            count,
+            lambda: fresh(lambda: bench.engine("restore", kept, "BIG")),
+            lambda: measure(
+                [sys.executable, str(ENGINE), "drill", str(nats_server()), kept], bench.directory / "output"
+            ),
+        )
+        whole = bench.play("backup_drill", path=kept, server_binary=str(nats_server()))
+        rows.append(Row(f"{title}, drill, beside the plain restore", "wall ≥ 0.4", plain, engine, whole))
+        bench.delete("BIG")
+    if "verify" in only:
+        rows += verify_rows(bench, kept, title, count)
+    return rows
+
+
+def verify_rows(bench: Bench, kept: str, title: str, count: int) -> list[Row]:
+    """Full verification of one large backup, without numba and, where it is installed, with it."""
+    (data,) = Path(kept).glob("stream.*")
+    rows = []
+    for name in ("python", "numba") if importlib.util.find_spec("numba") else ("python",):
+        command = [sys.executable, str(ENGINE.with_name("verification.py")), "--child", str(data), name, "all"]
+        cli, engine = rounds(
+            count,
+            lambda: measure([str(nats_cli()), "backup", "validate", kept], bench.directory / "output"),
+            lambda command=command: measure(command, bench.directory / "output"),  # type: ignore[misc]
+        )
+        goal = "wall ≥ 1.0" if name == "numba" else ""
+        rows.append(Row(f"{title}, full verification, {name}, all processors", goal, cli, engine, None))
     return rows
 
 
@@ -346,7 +377,7 @@ def table(rows: list[Row]) -> str:
 
 def main() -> None:
     """Measure what is asked for and print the table."""
-    every = ["backup", "restore", "far", "account", "again", "single", "cluster", "look"]
+    every = ["backup", "restore", "far", "drill", "verify", "account", "again", "single", "cluster", "look"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default=",".join(every), help=f"rows to measure: {', '.join(every)}")
@@ -357,7 +388,7 @@ def main() -> None:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="natsops-bench-") as temporary:
         directory = Path(temporary)
-        if only & {"backup", "restore", "far"}:
+        if only & {"backup", "restore", "far", "drill", "verify"}:
             with Server(Options()) as server:
                 rows += big_rows(Bench(server, directory), options.rounds, only, size)
         if only & {"account", "again", "single"}:
