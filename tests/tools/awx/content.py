@@ -242,7 +242,7 @@ def job_template(template: Template) -> dict[str, Any]:
     extra = {question.option: question.expression for question in questions if question.expression}
     extra |= dict(template.extra)
     if extra:
-        item["extra_vars"] = {name: Unsafe(value) for name, value in extra.items()}
+        item["extra_vars"] = {name: Unsafe(text) if "{{" in text else text for name, text in extra.items()}
     if questions:
         item["survey_enabled"] = True
         item["survey_spec"] = surveys.spec(template.name, template.description, questions)

@@ -54,6 +54,8 @@ class StandIn:
         url = f"{ROOT}{endpoint}/{self._next}/"
         item = {"id": self._next, "url": url, "type": re.sub(r"ies$", "y", endpoint).removesuffix("s"), **body}
         item["related"] = {"survey_spec": f"{url}survey_spec/"}
+        if endpoint == "projects":
+            item["scm_revision"] = "0" * 40  # as after its first update
         self._next += len(_ROLES)
         roles = {role: {"id": self._next - index} for index, role in enumerate(_ROLES)}
         item["summary_fields"] = {"object_roles": roles}
