@@ -40,9 +40,9 @@ test-lines: venv ## the integration tests marked `lines`, on every supported ser
 build: venv ## build the collection, then install it and run it from the tarball
 	@$(RUN) -m tools.build
 
-demo: ## lose and restore an account's streams on an embedded cluster
+demo: ## a cluster loses a server, its quorum and everything, and comes back (VERB=node_loss: one chapter)
 	@python="$$($(PYTHONS))" && "$$python" tests/tools/environment.py .cache/venv-demo tests/requirements-runtime.txt
-	@PYTHONPATH=tests .cache/venv-demo/bin/python tests/demo/demo.py
+	@PYTHONPATH=tests .cache/venv-demo/bin/python tests/demo/demo.py $(VERB)
 
 bench: ## measure against the nats command line (BENCH_ARGS for more words)
 	@python="$$($(PYTHONS))" && "$$python" tests/tools/environment.py .cache/venv-demo tests/requirements-runtime.txt

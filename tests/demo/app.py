@@ -139,12 +139,18 @@ class App:
     async def _take(self, stream: str, durable: str, count: int) -> None:
         js = self._client.jetstream(timeout=5)
         subscription = await js.pull_subscribe_bind(durable, stream)
-        while count:
-            for message in await self._again(lambda: subscription.fetch(min(count, 200), timeout=5), f"using {durable}"):
-                await message.ack_sync(timeout=10)
-                if stream == "JOBS":
-                    self.acknowledged["JOBS"].remove(int(message.data))
-                count -= 1
+        for start in range(0, count, 100):
+            left = min(count - start, 100)
+            while left:
+
+                async def fetch(number: int = left) -> list[Any]:
+                    return list(await subscription.fetch(number, timeout=5))
+
+                for message in await self._again(fetch, f"using {durable}"):
+                    await message.ack_sync(timeout=10)
+                    if stream == "JOBS":
+                        self.acknowledged["JOBS"].remove(int(message.data))
+                    left -= 1
         await subscription.unsubscribe()
 
     def take(self, stream: str, durable: str, count: int) -> None:

@@ -39,6 +39,7 @@ class Playbooks:
     def _variables(self) -> dict[str, Any]:
         """What an inventory would hold; the servers are those of the moment."""
         servers = {"servers": self._cluster.urls}
+        picture = self.reports / "latest-picture.json"
         return {
             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
             "jetstream_system": {**self._cluster.connection("sys"), **servers},
@@ -47,6 +48,9 @@ class Playbooks:
             ],
             "jetstream_repository": str(self._work / "backups"),
             "jetstream_reports": str(self.reports),
+            "jetstream_save_path": str(self._work / "survivors"),
+            # The playbook assess keeps it.
+            "jetstream_last_picture": str(picture) if picture.is_file() else "",
         }
 
     def _environment(self) -> dict[str, str]:
