@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from integration.cluster import kit
-from servers import PASSWORD, Cluster
+from servers import PASSWORD, Cluster, Server
 from servers.ansible import collections_path
 
 
@@ -36,7 +36,7 @@ class Ran:
 class Runbooks:
     """Runs playbooks against a cluster from a directory of its own, with the variables that all of them share."""
 
-    def __init__(self, cluster: Cluster, home: Path, **shared: Any) -> None:
+    def __init__(self, cluster: Cluster | Server, home: Path, **shared: Any) -> None:
         self.cluster = cluster
         self.home = home
         self.reports = home / "reports"
@@ -80,7 +80,7 @@ class Runbooks:
             start_new_session=True,
         )
 
-    def finish(self, process: subprocess.Popen[str], timeout: float = 300.0) -> Ran:
+    def finish(self, process: subprocess.Popen[str], timeout: float = 900.0) -> Ran:
         """Wait for its end; no password may be in what it printed or reported."""
         try:
             output, _none = process.communicate(timeout=timeout)
@@ -93,6 +93,6 @@ class Runbooks:
         assert PASSWORD not in text, text
         return Ran(process.returncode, output, json.loads(text))
 
-    def run(self, verb: str, *words: str, timeout: float = 300.0, **own: Any) -> Ran:
+    def run(self, verb: str, *words: str, **own: Any) -> Ran:
         """Run a playbook to its end."""
-        return self.finish(self.start(verb, *words, **own), timeout)
+        return self.finish(self.start(verb, *words, **own))

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from integration.runbook import Runbooks
 from servers import Options, Server, User, oracle
+from servers.fixtures import MakeCluster, MakeServer
 
 from .evidence import api, fails, make_stream, publish, run_here, tree, works
 
@@ -144,6 +146,61 @@ def test_one_that_is_missing(module: str, subject: str, server: Server, tmp_path
         full = arguments(server, module, f"{module}-all", tmp_path / "new")
         works(f"jetstream_{module}", {**full, "on_conflict": "replace"})
         assert oracle.stream_info(server, "ONE")["state"]["messages"] == 80
+
+
+def looked_at() -> dict[str, list[str]]:
+    """The subjects of assess by the account that needs them, from the document."""
+    section = DOCUMENT.partition("## The runbooks about backups\n")[2].partition("\n## ")[0]
+    found: dict[str, list[str]] = {"system": [], "each": []}
+    for subject, account in re.findall(r"^\| `(\$[^`]+)` \| (\w+)", section, re.MULTILINE):
+        found[account].append(subject)
+    return found
+
+
+def lookers() -> tuple[User, ...]:
+    """Users who may do just what assess needs."""
+    subscribe = {"allow": [f"{PREFIX}.>"]}
+    rights = {
+        account: {"publish": {"allow": subjects}, "subscribe": subscribe} for account, subjects in looked_at().items()
+    }
+    return User("looker", "SYS", rights["system"]), User("lister", "APP", rights["each"])
+
+
+def test_a_look_at_a_cluster_with_a_dead_server(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(users=lookers(), tags={f"n{number}": [f"only:n{number}"] for number in (1, 2, 3)})
+    config = {"name": "ALONE", "subjects": ["alone"], "placement": {"tags": ["only:n3"]}}
+    assert "error" not in oracle.request(cluster, "STREAM.CREATE.ALONE", config)
+    own = {"inbox_prefix": PREFIX, "request_timeout": 5}
+    args = {**cluster.connection("looker"), **own, "sample_interval": 0}
+    args["accounts"] = [{"name": "APP", **cluster.setup.module_options("lister"), **own}]
+    assert len(works("jetstream_cluster_info", args)["servers"]) == 3
+    cluster.node("n3").kill()
+    cluster.wait_meta_leader(60)
+    args["servers"] = cluster.urls
+    args["accounts"][0]["servers"] = cluster.urls
+    found = works("jetstream_cluster_info", args)
+    assert [one["stream"] for one in found["only_on_dead"]] == ["ALONE"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_runbooks_run_with_exactly_these(make_server: MakeServer, tmp_path: Path) -> None:
+    server = make_server(users=(*users(), *lookers()))
+    make_stream(server, "ONE", messages=5)
+    system = {"jetstream_system": {**server.connection("looker"), "inbox_prefix": PREFIX}}
+
+    def runbooks(user: str) -> Runbooks:
+        account = {"name": "APP", **server.connection(user), "inbox_prefix": PREFIX}
+        return Runbooks(server, tmp_path, jetstream_accounts=[account], **system)
+
+    assert runbooks("account_backup-all").run("backup").report["outcome"] == "done"
+    assert runbooks("lister").run("assess").report["details"]["status"] == "ok"
+    api(server, "STREAM.DELETE.ONE")
+    assert runbooks("account_restore-all").run("restore").report["outcome"] == "done"
+    api(server, "STREAM.DELETE.ONE")
+    back_again = runbooks("account_restore-all").run("cluster_loss", cluster_loss_confirm="n1")
+    assert back_again.report["outcome"] == "done", back_again.output
+    assert oracle.stream_info(server, "ONE")["state"]["messages"] == 5
 
 
 @pytest.mark.parametrize("module", MODULES)

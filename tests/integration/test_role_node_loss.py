@@ -52,6 +52,7 @@ def back_up(cluster: Any, runbooks: Runbooks) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_lost_disk_under_load(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
     cluster = make_cluster(size=4)
     app, home = stocked(cluster, apps)
@@ -92,6 +93,7 @@ def test_a_lost_disk_under_load(make_cluster: Any, apps: list[kit.App], tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_killed_after_the_removal_it_goes_on(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
     cluster = make_cluster(size=4)
     app, home = stocked(cluster, apps)
@@ -111,6 +113,7 @@ def test_killed_after_the_removal_it_goes_on(make_cluster: Any, apps: list[kit.A
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_an_intact_disk_comes_back_whole(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
     cluster = make_cluster(size=4)
     app, home = stocked(cluster, apps)
@@ -133,6 +136,7 @@ def test_an_intact_disk_comes_back_whole(make_cluster: Any, apps: list[kit.App],
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_without_a_spare_it_says_add_one_first(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
     cluster = make_cluster(size=3)
     app = kit.App(cluster)

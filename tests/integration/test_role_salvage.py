@@ -26,6 +26,7 @@ def apps() -> Iterator[list[kit.App]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("version", ["2.12.15"])
 def test_nothing_is_lost_with_the_disk(make_cluster: Any, apps: list[kit.App], tmp_path: Path, version: str) -> None:
     cluster = make_cluster(size=4, version=version)

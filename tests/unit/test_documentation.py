@@ -52,7 +52,9 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def tasks(content: Any) -> list[dict[str, Any]]:
-    """Return the tasks of a playbook or of a list of tasks."""
+    """Return the tasks of a playbook or of a list of tasks; a block of variables has none."""
+    if isinstance(content, dict):
+        return []
     return [task for entry in content for task in (entry.get("tasks", []) if "hosts" in entry else [entry])]
 
 

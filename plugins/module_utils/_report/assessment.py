@@ -14,6 +14,12 @@ from .report import Json, sentence_of
 
 _PLAYBOOK = "ansible-playbook natsops.jetstream."
 _ORDER = {"critical": 0, "warning": 1, "info": 2}
+_FATES = {
+    "survives": "survive",
+    "loses_redundancy": "lose redundancy",
+    "loses_quorum": "lose quorum",
+    "loses_data": "lose data",
+}
 #: What to run for a finding; C({0}) is its first object.
 _NEXT = {
     "meta_quorum_lost": "quorum_loss",
@@ -55,9 +61,7 @@ def _backup_findings(facts: t.Mapping[str, t.Any], cluster: Json) -> list[Json]:
         detail = sentence_of(backups) if backups else "The repository was not looked into."
         return [_finding("no_backups", "critical", [], detail, "Back up, or correct the repository's path.")]
     found: list[Json] = []
-    stored: dict[tuple[str, str], Json] = {}
-    for one in backups["backups"]:
-        stored[str(one.get("account_directory") or one.get("account")), str(one["stream"])] = one
+    stored = _stored(facts)
     limit = float(facts.get("max_age") or 0)
     for (account, name), one in sorted(stored.items()):
         label = f"{account} > {name}"
@@ -82,6 +86,33 @@ def _backup_findings(facts: t.Mapping[str, t.Any], cluster: Json) -> list[Json]:
     return found
 
 
+def _only_on_dead(facts: t.Mapping[str, t.Any], cluster: Json) -> list[str]:
+    """What would be back from the backups of what only a dead server holds, and what would not."""
+    stored = _stored(facts)
+    found = []
+    for one in cluster.get("only_on_dead") or ():
+        if one.get("consumer"):
+            continue
+        backup = stored.get((str(one["account"]), str(one["stream"])))
+        if backup is None:
+            found.append(f"{one['name']}: there is no backup of it.")
+            continue
+        text = f"{one['name']}: its backup was last found current {span(backup.get('age'))} ago"
+        missing = int(one.get("last_seq") or 0) - int(backup["last_seq"])
+        if missing > 0:
+            text += f", and {missing} messages that the last picture saw came after it"
+        found.append(f"{text}.")
+    return found
+
+
+def _stored(facts: t.Mapping[str, t.Any]) -> dict[tuple[str, str], Json]:
+    """The newest backups by account and stream."""
+    return {
+        (str(one.get("account_directory") or one.get("account")), str(one["stream"])): one
+        for one in look.given(facts, "backups").get("backups") or ()
+    }
+
+
 def span(seconds: t.Any) -> str:
     """A time span as people say it."""
     if seconds is None:
@@ -100,7 +131,7 @@ def _loss_findings(facts: t.Mapping[str, t.Any]) -> list[Json]:
         bad = [each for each in one["effects"] if each["effect"] in ("loses_quorum", "loses_data")]
         if one["safe"] and not bad:
             continue
-        counts = ", ".join(f"{number} {fate.replace('_', ' ')}" for fate, number in one["counts"].items() if number)
+        counts = ", ".join(f"{number} would {_FATES[fate]}" for fate, number in one["counts"].items() if number)
         listed = look.listing(f"{each['name']} {each['effect'].replace('_', ' ')}" for each in bad)
         meta = one["meta"]
         text = f"{meta['arithmetic']} {counts or 'Nothing is stored'}{f': {listed}' if listed else ''}."
@@ -135,15 +166,6 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
     report["next"] = _next(found)
     report["streams"] = _streams(facts, cluster)
     report["details"] = {"findings": found, "status": decision["status"], "only_on_dead": cluster.get("only_on_dead")}
-    report["lost"] = [
-        {
-            "account": one["account"],
-            "stream": one["stream"],
-            "consumer": one.get("consumer") or None,
-            "reason": f"its only copy is on {' or '.join(one['servers'])}, which is dead; it is lost if that stays so",
-        }
-        for one in cluster.get("only_on_dead") or ()
-    ]
     counts = {word: sum(one["severity"] == word for one in found) for word in ("critical", "warning")}
     if decision["status"] == "ok":
         total = look.count(len(report["streams"]), "stream")
@@ -172,6 +194,7 @@ def _evidence(facts: t.Mapping[str, t.Any], cluster: Json) -> list[str]:
     alive = [one for one in cluster.get("servers") or () if one["alive"]]
     listed = look.listing((f"{one['name']} {one['version']}" for one in alive), 12)
     evidence.append(f"{look.count(len(alive), 'server')} answered: {listed}.")
+    evidence += _only_on_dead(facts, cluster)
     for one in (look.given(facts, "backups")).get("sets") or ():
         if one.get("newest"):
             whole = "complete" if one["complete"] else "not complete"
@@ -187,6 +210,9 @@ def _evidence(facts: t.Mapping[str, t.Any], cluster: Json) -> list[str]:
 
 def _next(found: t.Sequence[Json]) -> list[str]:
     commands = []
+    if any(one["id"] == "meta_quorum_lost" for one in found):
+        # Nothing is removed before there is a quorum again.
+        return [f"{_PLAYBOOK}quorum_loss"]
     for one in found:
         known = _NEXT.get(str(one["id"]))
         if known and one["severity"] != "info":
@@ -195,10 +221,7 @@ def _next(found: t.Sequence[Json]) -> list[str]:
 
 
 def _streams(facts: t.Mapping[str, t.Any], cluster: Json) -> list[Json]:
-    stored = {
-        (str(one.get("account_directory") or one.get("account")), str(one["stream"])): one
-        for one in look.given(facts, "backups").get("backups") or ()
-    }
+    stored = _stored(facts)
     rows = []
     for one in cluster.get("streams") or ():
         backup = stored.get((str(one["account"]), str(one["stream"])), {})
