@@ -13,28 +13,10 @@ import asyncio
 import os
 import sys
 
-<<<<<<< HEAD
-=======
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account import (
-    AccountBackup,
-    AccountOptions,
-    backup_stream,
-)
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account_restore import (
-    AccountRestore,
-    AccountRestoreOptions,
-)
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drill import DrillRun
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drill_result import DrillOptions
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import inspect
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.plan import RestoreOptions, look_at_target
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.restore import restore_stream
->>>>>>> drill
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.session import Session
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
 
 
-<<<<<<< HEAD
 async def backup(session: Session, path: str, stream: str) -> None:
     """What the backup modules do; they load no more than this either."""
     from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account import (
@@ -70,13 +52,16 @@ async def restore(session: Session, path: str, stream: str) -> None:
     results = await AccountRestore(session, path, AccountRestoreOptions(), check=False).run()
     assert all(result.failure is None for result in results), [r.reason for r in results if r.failure]
     print(len(results), {result.status for result in results})
-=======
+
+
 async def drill(binary: str, path: str) -> None:
     """Restore a backup into a private server and read it back."""
+    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drill import DrillRun
+    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drill_result import DrillOptions
+
     (done,) = await DrillRun(DrillOptions(binary)).run([path])
     assert done.status == "identical", (done.reason, done.differences)
     print(done.status)
->>>>>>> drill
 
 
 async def run(verb: str, url: str, path: str, stream: str) -> None:
