@@ -189,7 +189,7 @@ def test_every_template_runs_with_defaults_and_extremes_and_never_without_a_sent
     template = TEMPLATES[name]
     role = graph.verb(template)
     spec = template.get("survey_spec", {}).get("spec", [])
-    usual = {item["variable"]: item.get("default", "n1") for item in spec if item["required"]}
+    usual = {item["variable"]: item.get("default") or "n1" for item in spec if item["required"]}
     rounds = [usual, *({**usual, **{item["variable"]: extremes(item)[end] for item in spec}} for end in (0, 1) if spec)]
     for given in rounds:
         ran = controller.run(name, given, check=True)

@@ -72,7 +72,8 @@ def question(name: str, option: dict[str, Any], role: str) -> Question:
         item["default"] = "\n".join(default or [])
     elif kind == "list":
         item |= {"variable": name + TEXT_SUFFIX, "type": "textarea", "min": 1 if required else 0, "max": TEXT_MAX * 16}
-        item["default"] = ""
+        if not required:
+            item["default"] = ""
         empty = f" Empty for {', '.join(default)}." if default else ""
         item["question_description"] += f" One a line.{empty}"
         fallback = f"({default!r})" if default else ""
