@@ -93,6 +93,6 @@ class Runbooks:
         assert PASSWORD not in text, text
         return Ran(process.returncode, output, json.loads(text))
 
-    def run(self, verb: str, *words: str, timeout: float = 900.0, **own: Any) -> Ran:
+    def run(self, verb: str, *words: str, **own: Any) -> Ran:
         """Run a playbook to its end."""
-        return self.finish(self.start(verb, *words, **own), timeout)
+        return self.finish(self.start(verb, *words, **own))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The natsops.jetstream authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""jetstream_account_recover: nothing is touched that is not proven to be made anew; the rest is in the runbooks' tests."""
+"""jetstream_account_recover: what is not proven to be made anew is not touched; the rest is in the runbooks' tests."""
 
 from __future__ import annotations
 

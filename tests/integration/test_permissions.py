@@ -183,6 +183,7 @@ def test_a_look_at_a_cluster_with_a_dead_server(make_cluster: MakeCluster) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_runbooks_run_with_exactly_these(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server(users=(*users(), *lookers()))
     make_stream(server, "ONE", messages=5)

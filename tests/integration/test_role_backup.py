@@ -36,6 +36,7 @@ def held(ran: Ran, outcome: str, changed: int | None = None) -> dict[str, Any]:
     return ran.report
 
 
+@pytest.mark.timeout(600)
 def test_backup_loss_and_return(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server()
     make_streams(server, ["PLAIN", "EMPTY", "ADVANCED"])
@@ -48,7 +49,7 @@ def test_backup_loss_and_return(make_server: MakeServer, tmp_path: Path) -> None
 
     # One stream is lost: restored by its name, and only that one.
     rounds.delete(server, ["PLAIN"])
-    one = held(runbooks.run("restore", restore_account="APP", restore_streams=["PLAIN"]), "done", changed=1)
+    one = held(runbooks.run("restore", "-vvvv", restore_account="APP", restore_streams=["PLAIN"]), "done", changed=1)
     assert [(row["stream"], row["status"], row["messages"]) for row in one["streams"]] == [("PLAIN", "created", 250)]
     assert oracle.compare(before, oracle.picture(server)) == []
 
@@ -58,12 +59,13 @@ def test_backup_loss_and_return(make_server: MakeServer, tmp_path: Path) -> None
     assert oracle.stream_names(server) == []
     assert len(planned["plan"]) == 3
     assert planned["next"] == ["ansible-playbook natsops.jetstream.cluster_loss -e cluster_loss_confirm=n1"]
-    done = held(runbooks.run("cluster_loss", cluster_loss_confirm="n1"), "done", changed=1)
+    done = held(runbooks.run("cluster_loss", "-vvvv", cluster_loss_confirm="n1"), "done", changed=1)
     assert done["details"]["rpo_seconds"] < 600
     assert oracle.compare(before, oracle.picture(server)) == []
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_restore_replaces_only_what_is_confirmed(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server()
     make_streams(server, ["PLAIN", "EMPTY"])
@@ -120,6 +122,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_wrong_variable_is_refused_with_what_is_right(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server()
     make_streams(server, ["PLAIN", "EMPTY"])

@@ -122,7 +122,7 @@ def test_sixty_streams_come_back_although_the_run_was_killed(make_cluster: MakeC
     }
     runbooks = Runbooks(lost, tmp_path, **shared)
     held(runbooks.run("backup"), "done", changed=3)
-    assessed = held(runbooks.run("assess", assess_simulate_loss=["n1"]), "done", changed=0)
+    assessed = held(runbooks.run("assess", "-vvvv", assess_simulate_loss=["n1"]), "done", changed=0)
     assert {one["id"] for one in assessed["details"]["findings"]} >= {"loss_simulated"}
     # What comes after the backup, and before the last picture, is lost, and told to be.
     before = messages(lost)

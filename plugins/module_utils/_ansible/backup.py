@@ -93,7 +93,7 @@ async def stream_backup(context: Context) -> Outcome:
     """The work of jetstream_stream_backup."""
     params = context.params
     options = backup_options(params)
-    async with Session(context.connection) as session:
+    async with Session(context.connection, leaderless=True) as session:
         path = normal_path(params["path"])
         result = await backup_stream(session, params["stream"], path, options, check=context.check_mode)
     values = result_json(result)

@@ -34,6 +34,9 @@ def chosen_sets(accounts: t.Sequence[str], wanted: str | None, before: str | Non
         raise PathError(
             "There are no sets here. Leave set and before out for a plain directory.", error="set_not_found"
         )
+    if len(accounts) > 1 and wanted == LATEST:
+        # One account without a whole set does not hide the others; the list of sets tells of it.
+        accounts = [path for path in accounts if newest(sets_of(path))] or accounts
     return [choose(sets_of(path), path, wanted or LATEST, before or "") for path in accounts]
 
 

@@ -31,10 +31,14 @@ _ELECTION = 30.0
 
 
 class Session:
-    """One account's JetStream over a connection that survives the loss of a server. Use as an async context manager."""
+    """One account's JetStream over a connection that survives the loss of a server. Use as an async context manager.
 
-    def __init__(self, options: Options) -> None:
+    C(leaderless): it opens also where the meta group has no leader.
+    """
+
+    def __init__(self, options: Options, *, leaderless: bool = False) -> None:
         self._options = options
+        self._leaderless = leaderless
         self._js: JetStream | None = None
         self._lock = asyncio.Lock()
         self._left = _RECONNECTS
@@ -57,12 +61,11 @@ class Session:
             raise ConnectionLostError("The session is not open.")
         return self._js
 
-    @staticmethod
-    async def _open(options: Options) -> JetStream:
+    async def _open(self, options: Options) -> JetStream:
         connection = await connect(options)
         js = JetStream(connection)
         try:
-            await js.start()
+            await js.start(leaderless=self._leaderless)
         except BaseException:
             await connection.close()
             raise

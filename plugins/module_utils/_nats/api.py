@@ -92,8 +92,12 @@ class JetStream:
             raise api_error(what, answer["error"])
         return t.cast("Json", answer)
 
-    async def start(self) -> Json:
-        """Check that this account has JetStream; returns its INFO. Raises SystemAccountError and the like."""
+    async def start(self, *, leaderless: bool = False) -> Json:
+        """Check that this account has JetStream; returns its INFO. Raises SystemAccountError and the like.
+
+        C(leaderless): nothing is returned, and nothing raised, where the meta group has no leader. Streams that have a
+        quorum of their own work without.
+        """
         what = "JetStream account info"
         try:
             info = await self.call("INFO", what=what)
@@ -102,6 +106,8 @@ class JetStream:
                 raise self._system_account() from None
             raise
         except ApiError as exc:
+            if leaderless and exc.error == "no_quorum":
+                return {}
             if exc.error == "jetstream_not_enabled" and await self._is_system_account():
                 raise self._system_account() from None
             if exc.error == "jetstream_not_enabled":

@@ -34,6 +34,7 @@ def decide(facts: t.Mapping[str, t.Any]) -> Json:
         "plan": [],
         "manual": [],
         "save": [],
+        "survivors": [name for name in look.members(picture) if name not in look.dead_members(picture)],
     }
     meta = picture["meta"]
     members, silent = look.members(picture), look.dead_members(picture)

@@ -65,8 +65,17 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
     elif facts.get("check_mode"):
         report.update(outcome="planned", changed=True, sentence=f"{look.count(len(report['plan']), 'step')} to do.")
     else:
-        report.update(outcome="done", sentence=_done(facts, report))
+        stopped = _stopped(facts)
+        report.update(outcome="failed" if stopped else "done", sentence=_done(facts, report))
+        if stopped:
+            report["next"] = [again]
     return report
+
+
+def _stopped(facts: t.Mapping[str, t.Any]) -> list[str]:
+    """Streams that still have no quorum."""
+    streams = look.given(facts, "after").get("streams") or ()
+    return [f"{one['account']} > {one['stream']}" for one in streams if not one["has_quorum"]]
 
 
 def _status(result: t.Mapping[str, t.Any]) -> str:
@@ -97,11 +106,14 @@ def _results(facts: t.Mapping[str, t.Any]) -> list[Json]:
 def _done(facts: t.Mapping[str, t.Any], report: Json) -> str:
     after = look.given(facts, "after")
     short = look.unwhole(after)
-    leaderless = [one for one in after.get("streams") or () if not one["has_quorum"]]
+    stopped = _stopped(facts)
     text = f"There is a leader again. {look.arithmetic(after)}" if after.get("meta") else "There is a leader again."
-    if leaderless:
-        names = look.listing(f"{one['account']} > {one['stream']}" for one in leaderless)
-        text += f" WITHOUT QUORUM: {names}."
+    if stopped:
+        text += (
+            f" But {look.listing(stopped)} have no quorum: servers with empty disks may have elected one of themselves."
+            " Do not touch the survivors' disks; stop the others, empty their disks, start them all again, then run"
+            " this again."
+        )
     elif short:
         text += (
             f" Writable, with fewer copies than asked for: {look.listing(short)}. Add servers: they heal by themselves."

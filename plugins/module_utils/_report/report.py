@@ -126,5 +126,7 @@ def sentence_of(result: t.Any) -> str:
     if errors:
         return f"{' '.join(str(error).rstrip('.') + '.' for error in errors)}"
     text = str(message or result.get("stderr") or result.get("reason") or "It failed, and did not say why.")
+    # ansible-core before 2.19 adds where the error was.
+    text = text.partition("\n\nThe error appears to be in")[0]
     # What Ansible says of its own working before a filter's error or a task's.
     return re.sub(r"^.*?The filter plugin '[\w.]+' failed: |^Task failed: ", "", text, flags=re.DOTALL).strip()

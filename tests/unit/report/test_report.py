@@ -138,6 +138,7 @@ def test_markdown_shows_everything_once() -> None:
             {"msg": "Task failed: Error while resolving value: The filter plugin 'natsops.jetstream.x' failed: No y."},
             "No y.",
         ),
+        ({"msg": "No y.\n\nThe error appears to be in '/x/main.yml': line 3"}, "No y."),
         ({}, "It failed, and did not say why."),
     ],
 )
