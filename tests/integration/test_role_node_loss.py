@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ import pytest
 
 from integration.cluster import kit
 from integration.runbook import Runbooks
-from servers import wait_for
+from integration.test_permissions import DOCUMENT, PREFIX, allowed, looked_at
+from servers import User, wait_for
 
 
 @pytest.fixture
@@ -159,3 +161,41 @@ def test_without_a_spare_it_says_add_one_first(make_cluster: Any, apps: list[kit
     assert (done.code, done.report["outcome"], done.report["lost"]) == (0, "done", []), done.output
     assert kit.server_of(cluster, "A") == ["n1", "n3", "n4"]
     assert app.lost("A") == []
+
+
+def permitted() -> tuple[User, ...]:
+    """Users who may do just what docs/permissions.md says of node_loss."""
+    row = next(line for line in DOCUMENT.splitlines() if line.startswith("| [node_loss]"))
+    cells = [re.findall(r"`(\$[^`]+)`", cell) for cell in row.strip("|").split("|")[1:]]
+    system = looked_at()["system"] + cells[0]
+    account = looked_at()["each"] + allowed("account_restore") + cells[1]
+    subscribe = {"allow": [f"{PREFIX}.>"]}
+    return (
+        User("surgeon", "SYS", {"publish": {"allow": system}, "subscribe": subscribe}),
+        User("restorer", "APP", {"publish": {"allow": account}, "subscribe": subscribe}),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_documented_permissions_are_enough(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
+    cluster = make_cluster(size=4, users=permitted())
+    app, home = stocked(cluster, apps)
+    own = {"inbox_prefix": PREFIX}
+    runbooks = Runbooks(cluster, tmp_path)
+    back_up(cluster, runbooks)
+    cluster.node(home).kill()
+    done = runbooks.run(
+        "node_loss",
+        node_loss_server=home,
+        node_loss_disk="lost",
+        node_loss_confirm_dead=home,
+        jetstream_system={**cluster.connection("surgeon"), **own},
+        jetstream_accounts=[
+            {"name": "APP", **cluster.connection("restorer"), **own},
+            {"name": "OTHER", **cluster.connection("other")},
+        ],
+    )
+    assert (done.code, done.report["outcome"]) == (0, "done"), done.output
+    app.fill("ONE", 3)
+    assert app.lost("ONE") == []
