@@ -90,6 +90,7 @@ def test_archives_read_as_a_client_sees_the_streams(version, encryption, nats_cl
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("version", ["2.10.29", "2.15.2"])
 def test_ten_thousand_consumers(version, tmp_path):
     with Server(Options(version=version)) as server:
