@@ -39,7 +39,7 @@ def options(role: str, root: Path = checkout.ROOT) -> dict[str, dict[str, Any]]:
 def is_asked(name: str, option: dict[str, Any]) -> bool:
     """Whether a survey asks for it: not what credentials or the inventory give, nor secrets, nor what no survey can."""
     inventory = isinstance(option.get("default"), str) and "{{" in option["default"]
-    structured = option["type"] == "dict" or (option["type"] == "list" and option.get("elements") != "str")
+    structured = option.get("type") == "dict" or (option.get("type") == "list" and option.get("elements") != "str")
     secret = option.get("no_log", False) or name.endswith(("_key", "_password", "_token", "_seed"))
     return not (inventory or structured or secret)
 
@@ -61,7 +61,7 @@ def question(name: str, option: dict[str, Any], role: str) -> Question:
         "required": required,
     }
     default = option.get("default")
-    kind, choices = option["type"], option.get("choices")
+    kind, choices = option.get("type", "str"), option.get("choices")
     expression = ""
     if kind == "bool":
         item |= {"variable": name + TEXT_SUFFIX, "type": "multiplechoice", "choices": ["true", "false"]}
