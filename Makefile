@@ -42,7 +42,7 @@ build: venv ## build the collection, then install it and run it from the tarball
 
 demo: ## a cluster loses a server, its quorum and everything, and comes back (VERB=node_loss: one chapter)
 	@python="$$($(PYTHONS))" && "$$python" tests/tools/environment.py .cache/venv-demo tests/requirements-runtime.txt
-	@PYTHONPATH=tests .cache/venv-demo/bin/python tests/demo/demo.py $(VERB)
+	@PYTHONPATH=tests .cache/venv-demo/bin/python -m demo.demo $(VERB)
 
 bench: ## measure against the nats command line (BENCH_ARGS for more words)
 	@python="$$($(PYTHONS))" && "$$python" tests/tools/environment.py .cache/venv-demo tests/requirements-runtime.txt

@@ -21,11 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from app import ABOUT, CONSUMERS, App, AppError
-from playbooks import PlaybookError, Playbooks
-
+from demo.app import ABOUT, CONSUMERS, App, AppError
+from demo.runs import PlaybookError, Playbooks
 from servers import BinaryError, Cluster, Options, ServerError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
