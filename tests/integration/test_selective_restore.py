@@ -11,7 +11,8 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive import reader, rewrite, wanted
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive import reader, rewrite
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.wanted import Selection
 
 from servers import Options, Server, oracle
 from servers.ansible import run_module
@@ -231,7 +232,7 @@ def test_the_command_line_restores_what_was_rewritten(line, target, nats_cli, tm
     (data,) = fixture.glob("stream.*")
     archive = reader.open_archive(data)
     with open(tmp_path / "stream.arc.s2", "w+b") as file:
-        rewritten = rewrite.rewrite(archive, wanted.Selection(), "move", file, 1)
+        rewritten = rewrite.rewrite(archive, Selection(), "move", file, 1)
     content = json.loads((fixture / "backup.json").read_text())
     (tmp_path / "backup.json").write_text(json.dumps({**content, "state": rewritten.state}))
     try:

@@ -15,8 +15,10 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.argspec import CONNECTION, ArgumentSpec
@@ -32,7 +34,9 @@ def ran(work: Callable[[Context], Awaitable[Outcome]], connects: bool = False, *
     """Run C(work) as a module does and return what it prints."""
     out = io.StringIO()
     warnings._global_warnings.clear()
-    with patch_module_args(args), contextlib.redirect_stdout(out), pytest.raises(SystemExit) as ended:
+    # Other tests load Ansible's controller, under which a module's warnings go to the terminal.
+    module_side = mock.patch.object(_internal, "is_controller", False)
+    with module_side, patch_module_args(args), contextlib.redirect_stdout(out), pytest.raises(SystemExit) as ended:
         run_module(SPEC, work, connects=connects)
     result: dict[str, Any] = json.loads(out.getvalue())
     assert bool(ended.value.code) is bool(result.get("failed"))
