@@ -119,18 +119,22 @@ class App:
             await asyncio.sleep(0.1)
 
     async def _publish(self, stream: str, count: int) -> None:
+        for _message in range(count):
+            await self._publish_one(stream)
+
+    async def _publish_one(self, stream: str) -> None:
         js = self._client.jetstream(timeout=2)
         done = self.acknowledged[stream]
-        for _message in range(count):
+        number = done[-1] if done else 0
+
+        async def one() -> None:
             # A number that got no answer may be stored all the same, and is not used again.
-            number = [done[-1] if done else 0]
+            nonlocal number
+            number += 1
+            await js.publish(f"{stream.lower()}.{number % 7}", b"%d" % number)
 
-            async def one(number: list[int] = number) -> None:
-                number[0] += 1
-                await js.publish(f"{stream.lower()}.{number[0] % 7}", b"%d" % number[0])
-
-            await self._again(one, f"publishing to {stream}")
-            done.append(number[0])
+        await self._again(one, f"publishing to {stream}")
+        done.append(number)
 
     def publish(self, stream: str, count: int) -> None:
         """Publish that many messages and have them acknowledged."""

@@ -27,7 +27,7 @@ def books(server_version: str, tmp_path_factory: pytest.TempPathFactory) -> Runb
         for account in ("APP", "OTHER"):
             rounds.backup_account(server, home / "repository" / account, sets=True)
         books = Runbooks(
-            cast("Any", server),
+            cast(Any, server),
             home,
             jetstream_server_binary=str(nats_server(server_version)),
             jetstream_accounts=[],

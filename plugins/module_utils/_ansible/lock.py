@@ -18,7 +18,7 @@ T = t.TypeVar("T")
 LOCK: dict[str, t.Any] = {
     "lock": {"type": "str", "choices": ["file", "kv"], "default": "file"},
     "lock_bucket": {"type": "str", "default": "natsops-locks"},
-    "lock_key": {"type": "str", "default": "backup"},
+    "lock_key": {"type": "str", "default": "backup", "no_log": False},
     "lock_expiry": {"type": "float", "default": 60.0},
     "lock_wait": {"type": "float", "default": 0.0},
 }

@@ -82,7 +82,7 @@ class Fingerprint:
         if self._process is None:
             yield from parts(fields(open_archive(self._path), stop))
             return
-        for line in cast("IO[str]", self._process.stdout):
+        for line in cast(IO[str], self._process.stdout):
             answer = json.loads(line)
             if "error" in answer:
                 raise ArchiveError(**answer)

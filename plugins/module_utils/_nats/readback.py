@@ -57,9 +57,9 @@ class Readback:
         if not state.get("messages"):
             return
         if config.get("retention", "limits") == "limits":
+            inbox, name = f"{self._inbox}.{secrets.token_hex(4)}", f"natsops_{secrets.token_hex(6)}"
+            number = self._wire.subscribe(inbox)
             try:
-                inbox, name = f"{self._inbox}.{secrets.token_hex(4)}", f"natsops_{secrets.token_hex(6)}"
-                number = self._wire.subscribe(inbox)
                 created = self._ask(f"CONSUMER.CREATE.{stream}.{name}", _consumer(stream, name, inbox))
             except ApiError:
                 self._wire.unsubscribe(number)
@@ -127,7 +127,7 @@ class Readback:
             yield from found
             sequence = wanted.stop
             if not found and sequence <= last:
-                following = next(self._get(stream, [{"seq": sequence, "next_by_subj": ">"}]))
+                (following,) = self._get(stream, [{"seq": sequence, "next_by_subj": ">"}])
                 if following is None:
                     return
                 sequence = following.sequence

@@ -25,11 +25,11 @@ def problems_of(item: dict[str, Any], answers: dict[str, Any]) -> list[str]:
             return [f"'{name}' is expected to be a string"]
         return _within(name, len(value), low, high)
     if kind == "integer":
-        if type(value) is not int:
+        if not isinstance(value, int) or isinstance(value, bool):
             return [f"'{name}' is expected to be an integer"]
         return _within(name, value, low, high)
     if kind == "float":
-        if type(value) not in (float, int):
+        if not isinstance(value, (float, int)) or isinstance(value, bool):
             return [f"'{name}' is expected to be a number"]
         return _within(name, value, low, high)
     if kind == "multiselect":
