@@ -146,8 +146,11 @@ def test_a_run_killed_while_it_publishes_leaves_nothing_half(
 
 
 def test_a_run_killed_while_it_removes_goes_on(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_args: object) -> None:
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        patch.setattr("shutil.rmtree", lambda *_args: (none for none in ()).throw(KeyboardInterrupt))
+        patch.setattr("shutil.rmtree", interrupted)
         with pytest.raises(KeyboardInterrupt):
             newset.remove_set(str(account), DAYS[0])
     assert newset.clear_unfinished(str(account)) == [DAYS[0]]
