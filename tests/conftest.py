@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 _TESTS = str(Path(__file__).resolve().parent)
@@ -24,6 +25,32 @@ from servers.fixtures import (  # noqa: E402  the path comes first
 )
 
 __all__ = ["cluster", "make_cluster", "make_server", "nats_cli", "server", "server_version"]
+
+# Files run side by side, and these take longest: begun last, they would run alone at the end.
+LONGEST = (
+    "test_jetstream_meta_rescue",
+    "test_jetstream_peer_remove",
+    "test_stale_survivor",
+    "test_role_evacuate",
+    "test_role_refusals",
+    "test_streams_without_quorum",
+    "test_jetstream_peer_evacuate",
+    "test_role_backup",
+    "test_role_verify",
+    "test_faults_cluster",
+    "test_jetstream_cluster_info",
+    "test_jetstream_salvage",
+    "test_jetstream_account_hold",
+    "test_jetstream_backup_drill",
+    "test_awx_jobs",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the longest files begin first."""
+    order = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("natsops", deadline=None)

@@ -20,7 +20,11 @@ def command(kind: str, *words: str) -> list[str]:
     named = any(word.startswith(f"tests/{kind}") for word in words)
     chosen = any(word.startswith("-m") for word in words)
     # Most of an integration test is waiting for servers, so that files run side by side.
-    parallel = ["-n", "3", "--dist", "loadfile"] if kind == "integration" and not named else []
+    parallel = (
+        ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "30"]
+        if kind == "integration" and not named
+        else []
+    )
     return [
         *(sys.executable, "-m", "pytest"),
         *parallel,
