@@ -25,6 +25,7 @@ from .evidence import (
     backed_up,
     copied,
     data_of,
+    delete_stream,
     drop_override,
     fails,
     flip,
@@ -496,7 +497,7 @@ def test_placement_that_no_server_fits(placement: dict[str, Any], cluster: Any, 
             args = {**args, "on_conflict": "replace"}
             fails("jetstream_stream_restore", args, "no_suitable_peers", "ORDERS", "untouched", "placement")
     finally:
-        api(cluster, "STREAM.DELETE.ORDERS")
+        delete_stream(cluster, "ORDERS")
 
 
 @each_module

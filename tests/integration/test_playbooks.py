@@ -44,7 +44,7 @@ class Playbook:
         settings = {
             "HOME": str(self._home),
             "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
-            "ANSIBLE_CALLBACK_PLUGINS": str(CHECKOUT / "tests" / "demo" / "callbacks"),
+            "ANSIBLE_CALLBACK_PLUGINS": str(CHECKOUT / "tests" / "integration" / "callbacks"),
             "ANSIBLE_CALLBACKS_ENABLED": "natsops_results",
             "NATSOPS_RESULTS": str(results),
         }
