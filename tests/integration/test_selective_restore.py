@@ -39,7 +39,10 @@ class Source:
             assert len(seen["messages"]) > 3, name
 
 
-@pytest.fixture(scope="module", params=["2.10.29", "2.14.9", "2.15.2"])
+LINES = ["2.10.29", pytest.param("2.14.9", marks=pytest.mark.slow), "2.15.2"]
+
+
+@pytest.fixture(scope="module", params=LINES)
 def source(request, tmp_path_factory):
     return Source(request.param, tmp_path_factory.mktemp("selective"))
 
@@ -225,7 +228,7 @@ def test_bad_options(source, target, options, text):
     assert oracle.stream_names(target) == []
 
 
-@pytest.mark.parametrize("line", ["2.10.29", "2.14.9", "2.15.2"])
+@pytest.mark.parametrize("line", LINES)
 def test_the_command_line_restores_what_was_rewritten(line, target, nats_cli, tmp_path):
     """The other reader of V2 takes what is written here, and the server behind it."""
     fixture = FIXTURES / line / "gaps"

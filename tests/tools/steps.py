@@ -97,13 +97,13 @@ def run_all(title: str, steps: Sequence[Step], quiet: bool = False) -> int:
     return report(title, outcomes)
 
 
-def report(title: str, outcomes: Sequence[Outcome]) -> int:
-    """Print how each went, and the time they took together as the last line; return 1 if any failed."""
+def report(title: str, outcomes: Sequence[Outcome], took: float | None = None) -> int:
+    """Print how each went, and the seconds they took together as the last line; return 1 if any failed."""
     failed = [outcome.name for outcome in outcomes if outcome.code]
     print(f"\n{title}")
     for outcome in outcomes:
         print(f"  {outcome.line}")
-    total = sum(outcome.duration for outcome in outcomes)
+    total = sum(outcome.duration for outcome in outcomes) if took is None else took
     verdict = (
         f"{len(failed)} of {len(outcomes)} failed: {', '.join(failed)}" if failed else f"all {len(outcomes)} passed"
     )
