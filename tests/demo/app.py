@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -52,6 +53,7 @@ class App:
         self._publisher: Any = None
         # By stream: the numbers that were acknowledged, in order.
         self.acknowledged: dict[str, list[int]] = {name: [] for name in PUBLISHED}
+        self._numbers = {name: itertools.count(1) for name in PUBLISHED}
 
     def __enter__(self) -> App:
         self._thread.start()
@@ -125,12 +127,12 @@ class App:
     async def _publish_one(self, stream: str) -> None:
         js = self._client.jetstream(timeout=2)
         done = self.acknowledged[stream]
-        number = done[-1] if done else 0
+        number = 0
 
         async def one() -> None:
             # A number that got no answer may be stored all the same, and is not used again.
             nonlocal number
-            number += 1
+            number = next(self._numbers[stream])
             await js.publish(f"{stream.lower()}.{number % 7}", b"%d" % number)
 
         await self._again(one, f"publishing to {stream}")
