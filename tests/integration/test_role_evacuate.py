@@ -41,6 +41,7 @@ def stocked(cluster: Any, apps: list[kit.App]) -> kit.App:
     return app
 
 
+@pytest.mark.slow
 def test_a_server_is_emptied_under_load(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
     cluster = make_cluster(size=4, tags=kit.tags(4))
     app = stocked(cluster, apps)

@@ -176,6 +176,7 @@ class Connection:
         try:
             await self._client.publish(subject, payload, reply=reply, headers=headers)
         except (nats_errors.ConnectionClosedError, nats_errors.ConnectionDrainingError, OSError) as exc:
+            await self.on_closed()
             raise self.lost or ConnectionLostError(
                 f"The connection was lost while sending to {subject}: {exc}."
             ) from exc
@@ -188,6 +189,7 @@ class Connection:
         try:
             return await self._client.subscribe(subject, cb=handler, pending_bytes_limit=0, pending_msgs_limit=0)
         except (nats_errors.ConnectionClosedError, nats_errors.ConnectionDrainingError, OSError) as exc:
+            await self.on_closed()
             raise self.lost or ConnectionLostError(f"The connection was lost: {exc}.") from exc
 
     async def unsubscribe(self, subscription: t.Any) -> None:
