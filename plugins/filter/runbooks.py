@@ -32,8 +32,8 @@ def _accounts(accounts: t.Any, name: str = "accounts", needed: bool = True) -> l
     return [entry["name"] for entry in inputs.check_accounts(accounts, name, needed=needed)]
 
 
-def _account(accounts: t.Any, name: str, base: t.Any = None) -> report.Json:
-    return inputs.connection_of(accounts, name, base or {})
+def _account(accounts: t.Any, name: str, system: t.Any = None) -> report.Json:
+    return inputs.connection_of(accounts, name, system or {})
 
 
 class FilterModule:

@@ -16,6 +16,7 @@ from .._backup.prune import Keep, prune
 from .._backup.repository import check_repository, holds_sets
 from .._nats.errors import OptionsError
 from .argspec import ArgumentSpec
+from .backup_sets import account_directories
 from .module import Context, Outcome
 
 BACKUP_PRUNE = ArgumentSpec(
@@ -44,7 +45,7 @@ def _prune(context: Context) -> Outcome:
         raise PathError(f"path {path} is not a directory. Give <repository>/<account>.", error="path_not_found")
     check_repository(path)
     if not holds_sets(path):
-        accounts = sorted(e.name for e in os.scandir(path) if e.is_dir() and holds_sets(e.path))
+        accounts = [os.path.basename(place) for place in account_directories(path)]
         hint = f" It is a repository; give one of its accounts: {', '.join(accounts)}." if accounts else ""
         raise PathError(f"path {path} holds no sets.{hint}", error="path_not_backup")
     done = prune(path, Keep(last, days), check=context.check_mode)

@@ -23,22 +23,10 @@ from .._nats.connection import Connection
 from .._nats.errors import NatsError, OptionsError
 from .._nats.options import Options, make_options
 from .._nats.system import System
+from .._report.inputs import INHERITED
 from .argspec import CONNECTION, ArgumentSpec
 from .cluster_backups import BACKUPS, read_backups
 from .module import Context
-
-_INHERITED = (
-    "servers",
-    "ca_cert",
-    "client_cert",
-    "client_key",
-    "validate_certs",
-    "tls_first",
-    "domain",
-    "inbox_prefix",
-    "connect_timeout",
-    "request_timeout",
-)
 
 
 def _account_options() -> dict[str, t.Any]:
@@ -116,7 +104,7 @@ def account_options(context: Context) -> dict[str, Options]:
         if name in found:
             raise OptionsError(f"accounts: {name!r} is listed twice.")
         if "context" not in given:
-            for key in _INHERITED:
+            for key in INHERITED:
                 # What the module's own CLI context says counts as well.
                 given.setdefault(key, getattr(context.connection, key))
         found[name] = make_options(given)

@@ -13,6 +13,7 @@ from .._archive.times import parse_ns
 from .._backup.directory import normal_path, os_errors
 from .._backup.errors import PathError
 from .._backup.inspect import Backup, inspect, looks_like_backup
+from .._backup.repository import LATEST
 from .._cluster.backups import KnownBackup
 from .argspec import ArgumentSpec
 from .module import Context
@@ -20,7 +21,6 @@ from .module import Context
 BACKUPS = ArgumentSpec({"backups": {"type": "list", "elements": "path", "default": []}})
 # A repository holds accounts, an account sets, a set streams.
 _DEPTH = 3
-_LATEST = "latest"
 
 
 def read_backups(context: Context) -> tuple[list[KnownBackup], list[str]]:
@@ -47,7 +47,7 @@ def _places(path: str, account: str, depth: int) -> t.Iterator[tuple[str, str]]:
     if looks_like_backup(path):
         yield path, account
         return
-    newest = os.path.join(path, _LATEST)
+    newest = os.path.join(path, LATEST)
     if os.path.isdir(newest):
         yield from _places(os.path.realpath(newest), os.path.basename(path), depth - 1)
     elif depth:

@@ -60,7 +60,7 @@ async def salvage_store(context: Context) -> Outcome:
         )
         stored = stored_streams(root)
         wanted = chosen(stored, options)
-        if not any(one.alone for one in stored) and not stored:
+        if not stored:
             raise BackupError(f"There is no stream in {root}.", error="store_invalid")
         results = [] if context.check_mode else await salvage(root, path, wanted, options)
     except ServerError as exc:

@@ -11,8 +11,8 @@ import dataclasses
 import datetime
 import json
 import re
-import typing as t
 
+from .._archive.times import parse_ns
 from .._nats.api import JetStream
 from .._nats.errors import ApiError, OptionsError
 from .._nats.model import Json
@@ -50,7 +50,10 @@ class Found:
 
     def age(self, now: str) -> float:
         """Seconds since it was stored, by the servers' clock."""
-        return (_moment(now) - _moment(self.time)).total_seconds()
+        try:
+            return (parse_ns(now) - parse_ns(self.time)) / 1e9
+        except ValueError as exc:
+            raise BackupError(f"A server named a time that is none ({exc}).") from None
 
 
 class Bucket:
@@ -138,12 +141,3 @@ def _found(message: Json) -> Found:
                 error="lock_foreign",
             ) from None
     return Found(int(message["seq"]), str(message["time"]), entry)
-
-
-def _moment(text: str) -> datetime.datetime:
-    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", text)
-    if match is None:
-        raise BackupError(f"A server named the time {text!r}, which is none.")
-    fraction = (match[2] or ".0")[:7].ljust(7, "0")
-    zone = "+00:00" if match[3] == "Z" else match[3]
-    return datetime.datetime.fromisoformat(t.cast("str", match[1]) + fraction + zone)

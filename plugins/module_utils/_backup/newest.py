@@ -12,9 +12,8 @@ from . import setfile
 from .errors import InvalidBackupError, PathError
 from .inspect import looks_like_backup
 from .manifest import Manifest, load_manifest
+from .repository import LATEST
 from .selection import selected
-
-LATEST = "latest"
 
 
 def newest(path: str) -> str:

@@ -24,6 +24,11 @@ def failed(result: t.Mapping[str, t.Any]) -> bool:
     return any(result.get(key) for key in ("failed", "error", "exception", "module_stderr"))
 
 
+def status(result: t.Mapping[str, t.Any]) -> str:
+    """What became of a module's work, as a report's results say it: C(failed), C(done), C(unchanged)."""
+    return "failed" if failed(result) else "done" if result.get("changed") else "unchanged"
+
+
 def words(result: t.Mapping[str, t.Any]) -> set[str]:
     """Every reason of a refusal, as stable words."""
     own = {str(result["error"])} if result.get("error") else set()

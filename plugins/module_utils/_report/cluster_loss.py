@@ -29,12 +29,7 @@ def decide(facts: t.Mapping[str, t.Any]) -> Json:
     if "infos" not in facts:
         return {"target": name, "sources": _sources(facts), "plan": [], "confirmed": False}
     backups = restoring.backups_of(facts, variable="cluster_loss_streams")
-    having = {one["account"] for one in backups}
-    sources = [
-        {**source, "set": restoring.set_of(info)}
-        for source, info in zip(facts["sources"], facts["infos"]["results"])
-        if source["account"] in having
-    ]
+    sources = restoring.chosen_sources(facts, backups)
     options = facts.get("options") or {}
     check_target(picture, backups, options)
     left_out = sorted(set(facts.get("stored") or ()) - {source["account"] for source in facts["sources"]})

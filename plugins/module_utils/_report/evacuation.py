@@ -167,13 +167,14 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
 
 def _results(facts: t.Mapping[str, t.Any], decision: t.Mapping[str, t.Any]) -> list[Json]:
     found: list[Json] = []
-    for name, result in (("meta leader", look.given(facts, "stepped")), (decision.get("server", ""), {})):
-        if result:
-            found.append(look.step("step_down", name, _status(result), f"now {result.get('leader')}", result))
+    stepped = look.given(facts, "stepped")
+    if stepped:
+        detail = f"now {stepped.get('leader')}"
+        found.append(look.step("step_down", "meta leader", look.status(stepped), detail, stepped))
     for item in look.given(facts, "stepped_streams").get("results") or ():
         target = item.get("__evacuate_stream") or {}
         found.append(
-            look.step("step_down", f"{target.get('account')} > {target.get('stream')}", _status(item), "", item)
+            look.step("step_down", f"{target.get('account')} > {target.get('stream')}", look.status(item), "", item)
         )
     evacuated = look.given(facts, "evacuated")
     if evacuated:
@@ -183,9 +184,5 @@ def _results(facts: t.Mapping[str, t.Any], decision: t.Mapping[str, t.Any]) -> l
             else f"{look.count(len(evacuated.get('streams') or ()), 'stream')} moved, {evacuated.get('left', 0)} left,"
             f" {evacuated.get('whole', 0)} streams and consumers whole"
         )
-        found.append(look.step("evacuate", str(decision.get("server")), _status(evacuated), detail, evacuated))
+        found.append(look.step("evacuate", str(decision.get("server")), look.status(evacuated), detail, evacuated))
     return found
-
-
-def _status(result: t.Mapping[str, t.Any]) -> str:
-    return "failed" if look.failed(result) else "done" if result.get("changed") else "unchanged"

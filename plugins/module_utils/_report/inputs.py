@@ -31,6 +31,20 @@ CONNECTION = (
     "request_timeout",
 )
 
+#: What an account shares with the system account unless it says otherwise: where the servers are, not who logs in.
+INHERITED = (
+    "servers",
+    "ca_cert",
+    "client_cert",
+    "client_key",
+    "validate_certs",
+    "tls_first",
+    "domain",
+    "inbox_prefix",
+    "connect_timeout",
+    "request_timeout",
+)
+
 
 class InputError(ValueError):
     """A variable that is wrong; the message names it and what it may be."""
@@ -69,11 +83,15 @@ def check_accounts(accounts: t.Any, name: str, *, needed: bool = True) -> list[J
     return found
 
 
-def connection_of(accounts: t.Sequence[t.Mapping[str, t.Any]], name: str, base: t.Mapping[str, t.Any]) -> Json:
-    """The connection options of one account by its name, laid over C(base). Raises InputError."""
+def connection_of(accounts: t.Sequence[t.Mapping[str, t.Any]], name: str, system: t.Mapping[str, t.Any]) -> Json:
+    """The connection options of one account by its name; C(INHERITED) of C(system) where it has none of its own.
+
+    Raises InputError.
+    """
+    shared = {key: value for key, value in system.items() if key in INHERITED}
     for entry in accounts:
         if entry.get("name") == name:
-            return {**base, **{key: value for key, value in entry.items() if key != "name"}}
+            return {**shared, **{key: value for key, value in entry.items() if key != "name"}}
     raise InputError(f"There is no account {name}; there are {', '.join(str(one.get('name')) for one in accounts)}.")
 
 

@@ -30,6 +30,39 @@ def by_stream(items: t.Iterable[t.Mapping[str, t.Any]]) -> dict[tuple[str, str],
     }
 
 
+def unrestored(facts: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
+    """Account and name of streams that a recovery would restore or release, by the check mode results C(previews)."""
+    streams = by_stream(recoveries(facts, "previews"))
+    return [key for key, one in sorted(streams.items()) if one["status"] in ("would_restore", "released")]
+
+
+def name_of(entry: t.Mapping[str, t.Any]) -> str:
+    """An entry of a report's C(lost), as people name it."""
+    return " > ".join(part for part in (entry["account"], entry["stream"], entry["consumer"]) if part)
+
+
+def changed(entries: t.Iterable[t.Mapping[str, t.Any]]) -> bool:
+    """Whether anything was done, by a report's results."""
+    acts = ("done", "held", "restored", "released", "moved", "transferred")
+    return any(one["status"] in acts for one in entries)
+
+
+def fencing(facts: t.Mapping[str, t.Any], server: str) -> list[Json]:
+    """The entry of a report's results for C(fenced)."""
+    fenced = look.given(facts, "fenced")
+    return [look.step("fence", server, str(fenced["status"]), str(fenced.get("detail") or ""))] if fenced else []
+
+
+def removal(facts: t.Mapping[str, t.Any], server: str) -> list[Json]:
+    """The entry of a report's results for C(removed), of one server."""
+    removed = look.given(facts, "removed")
+    if not removed:
+        return []
+    whole = f"{removed.get('whole', 0)} streams and consumers whole on {', '.join(removed.get('members') or ())}"
+    detail = str(removed.get("msg")) if look.failed(removed) else whole
+    return [look.step("remove", server, look.status(removed), detail, removed)]
+
+
 def losses(held: t.Iterable[t.Mapping[str, t.Any]], recovered: t.Sequence[Json]) -> list[Json]:
     """Entries of a report's C(lost).
 

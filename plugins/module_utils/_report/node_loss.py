@@ -64,11 +64,7 @@ def _no_member(decision: Json, facts: t.Mapping[str, t.Any], picture: t.Mapping[
     """It was removed, by an earlier run or by somebody, or it is a typing error."""
     server = decision["server"]
     previews = loss.recoveries(facts, "previews")
-    open_ones = [
-        (account, name)
-        for (account, name), one in sorted(loss.by_stream(previews).items())
-        if one["status"] in ("would_restore", "released")
-    ]
+    open_ones = loss.unrestored(facts)
     moves = [one for item in previews for one in item.get("consumers") or () if one["status"] == "would_move"]
     if not facts.get("earlier") and not open_ones and not moves:
         one_of(server, look.members(picture), "node_loss_server")

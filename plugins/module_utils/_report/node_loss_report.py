@@ -27,8 +27,7 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
         **{key: decision.get(key) or [] for key in ("plan", "evidence", "warnings")},
     }
     report["results"] = [*_results(facts, server), *loss.results(facts, recovered)]
-    acts = ("done", "held", "restored", "released", "moved")
-    report["changed"] = any(one["status"] in acts for one in report["results"])
+    report["changed"] = loss.changed(report["results"])
     if look.given(facts, "removed").get("server") or action == "restore":
         report["lost"] = loss.losses(decision.get("held") or [], recovered)
         report["next"] = loss.remedies(report["lost"], recovered, str(facts.get("repository") or ""))
@@ -65,20 +64,12 @@ def _nothing(facts: t.Mapping[str, t.Any], server: str) -> str:
 
 
 def _results(facts: t.Mapping[str, t.Any], server: str) -> list[Json]:
-    found = []
-    fenced, removed, evacuated = (look.given(facts, name) for name in ("fenced", "removed", "evacuated"))
-    if fenced:
-        found.append(look.step("fence", server, str(fenced["status"]), str(fenced.get("detail") or "")))
-    if removed:
-        bad = look.failed(removed)
-        whole = f"{removed.get('whole', 0)} streams and consumers whole on {', '.join(removed.get('members') or ())}"
-        status = "failed" if bad else "done" if removed.get("changed") else "unchanged"
-        found.append(look.step("remove", server, status, str(removed.get("msg")) if bad else whole, removed))
+    found = [*loss.fencing(facts, server), *loss.removal(facts, server)]
+    evacuated = look.given(facts, "evacuated")
     if evacuated:
-        bad = look.failed(evacuated)
         whole = f"{evacuated.get('whole', 0)} streams and consumers whole on live servers"
-        status = "failed" if bad else "done" if evacuated.get("changed") else "unchanged"
-        found.append(look.step("evacuate", server, status, str(evacuated.get("msg")) if bad else whole, evacuated))
+        detail = str(evacuated.get("msg")) if look.failed(evacuated) else whole
+        found.append(look.step("evacuate", server, look.status(evacuated), detail, evacuated))
     return found
 
 
@@ -100,5 +91,5 @@ def _done(facts: t.Mapping[str, t.Any], server: str, action: str, report: Json) 
         return {"sentence": f"{server} was removed and nothing was lost; {health}"}
     counts = [one["messages"] for one in lost if one["messages"]]
     known = f", {sum(counts)} messages as far as known" if counts else ""
-    names = look.listing(" > ".join(p for p in (o["account"], o["stream"], o["consumer"]) if p) for o in lost)
+    names = look.listing(map(loss.name_of, lost))
     return {"sentence": f"{server} was removed; {health} Lost since the backup{known}: {names}."}

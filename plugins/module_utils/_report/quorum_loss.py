@@ -166,8 +166,7 @@ def _with_leader(
     alive = [one for one in dead if one in members and one not in silent]
     meta = picture["meta"]
     lowered = meta.get("rescue") or meta["needed"] * 2 <= meta["size"]
-    previews = loss.by_stream(loss.recoveries(facts, "previews"))
-    open_ones = [key for key, one in sorted(previews.items()) if one["status"] in ("would_restore", "released")]
+    open_ones = loss.unrestored(facts)
     if left and lowered:
         decision.update(action="remove", dead=left)
         decision["plan"] = _removals(left)

@@ -31,8 +31,7 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
         **{key: decision.get(key) or [] for key in ("plan", "evidence", "warnings")},
         "results": [*_results(facts), *loss.results(facts, recovered)],
     }
-    acts = ("done", "held", "restored", "released", "moved", "transferred")
-    report["changed"] = any(one["status"] in acts for one in report["results"])
+    report["changed"] = loss.changed(report["results"])
     held = [one for item in loss.recoveries(facts, "removed") for one in item.get("lost") or ()]
     if held or recovered:
         report["lost"] = loss.losses({one["name"]: one for one in held}.values(), recovered)
@@ -78,15 +77,11 @@ def _stopped(facts: t.Mapping[str, t.Any]) -> list[str]:
     return [f"{one['account']} > {one['stream']}" for one in streams if not one["has_quorum"]]
 
 
-def _status(result: t.Mapping[str, t.Any]) -> str:
-    return "failed" if look.failed(result) else "done" if result.get("changed") else "unchanged"
-
-
 def _results(facts: t.Mapping[str, t.Any]) -> list[Json]:
     found = []
     for item in look.given(facts, "saved").get("results") or ():
         target = item.get("__quorum_loss_stream") or {}
-        status = "failed" if look.failed(item) else str(item.get("status") or _status(item))
+        status = "failed" if look.failed(item) else str(item.get("status") or look.status(item))
         detail = str(item.get("msg") or item.get("path") or "")
         found.append(look.step("save", f"{target.get('account')} > {target.get('stream')}", status, detail, item))
     for item in look.given(facts, "started").get("results") or ():
@@ -96,10 +91,10 @@ def _results(facts: t.Mapping[str, t.Any]) -> list[Json]:
     rescued = look.given(facts, "rescued")
     if rescued:
         detail = str(rescued.get("msg")) if look.failed(rescued) else f"leader {rescued.get('leader')}"
-        found.append(look.step("rescue", "meta group", _status(rescued), detail, rescued))
+        found.append(look.step("rescue", "meta group", look.status(rescued), detail, rescued))
     for item in look.given(facts, "removed").get("results") or ():
         detail = str(item.get("msg")) if look.failed(item) else f"members {', '.join(item.get('members') or ())}"
-        found.append(look.step("remove", str(item.get("item")), _status(item), detail, item))
+        found.append(look.step("remove", str(item.get("item")), look.status(item), detail, item))
     return found
 
 
@@ -121,6 +116,5 @@ def _done(facts: t.Mapping[str, t.Any], report: Json) -> str:
     else:
         text += " Every stream is whole."
     if report.get("lost"):
-        lost = (" > ".join(part for part in (o["account"], o["stream"], o["consumer"]) if part) for o in report["lost"])
-        text += f" Lost since the backup: {look.listing(lost)}."
+        text += f" Lost since the backup: {look.listing(map(loss.name_of, report['lost']))}."
     return text

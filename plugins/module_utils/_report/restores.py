@@ -25,12 +25,7 @@ def decide(facts: t.Mapping[str, t.Any]) -> Json:
     if "infos" not in facts:
         return {"sources": _sources(facts), "plan": [], "confirmed": False}
     backups = restoring.backups_of(facts, variable="restore_streams")
-    having = {one["account"] for one in backups}
-    sources = [
-        {**source, "set": restoring.set_of(info)}
-        for source, info in zip(facts["sources"], facts["infos"]["results"])
-        if source["account"] in having
-    ]
+    sources = restoring.chosen_sources(facts, backups)
     evidence = [
         f"{one['account']} > {one['stream']}: {one['messages']} messages, backup found current"
         f" {one.get('current_at') or one.get('finished')}, {one.get('verified') or 'never'} checked."

@@ -88,6 +88,16 @@ def set_of(info: Json) -> str:
     return next((str(one["set"]) for one in info.get("sets") or () if one.get("newest")), "")
 
 
+def chosen_sources(facts: t.Mapping[str, t.Any], backups: t.Sequence[Json]) -> list[Json]:
+    """The sources of which a stream is asked for, each with the C(set) that was chosen."""
+    having = {one["account"] for one in backups}
+    return [
+        {**source, "set": set_of(info)}
+        for source, info in zip(facts["sources"], facts["infos"]["results"])
+        if source["account"] in having
+    ]
+
+
 def streams_of(run: Json) -> list[Json]:
     """What became of each stream of a run; of one account, or of one stream."""
     result = run["result"]

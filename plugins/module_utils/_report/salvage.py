@@ -49,7 +49,7 @@ def decide(facts: t.Mapping[str, t.Any]) -> Json:
     if removal.get("needed"):
         decision["action"] = "remove"
         decision["warnings"].append(_danger(server))
-    elif _open(facts) or not facts.get("earlier"):
+    elif loss.unrestored(facts) or not facts.get("earlier"):
         decision["action"] = "restore"
         decision["warnings"].append(_danger(server))
     if decision["action"] == "none":
@@ -81,11 +81,6 @@ def _danger(server: str) -> str:
     return (
         f"DO NOT START {server} AGAIN IN ITS CLUSTER: ONCE REMOVED, IT EMPTIES ITS DISK WITHIN 2 SECONDS OF ITS START."
     )
-
-
-def _open(facts: t.Mapping[str, t.Any]) -> bool:
-    previews = loss.recoveries(facts, "previews")
-    return any(one["status"] in ("would_restore", "released") for one in loss.by_stream(previews).values())
 
 
 def _check(
@@ -122,8 +117,7 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
         **{key: decision.get(key) or [] for key in ("plan", "evidence", "warnings")},
         "results": [*_results(facts, server), *loss.results(facts, recovered)],
     }
-    acts = ("done", "held", "restored", "released", "moved", "transferred")
-    report["changed"] = any(one["status"] in acts for one in report["results"])
+    report["changed"] = loss.changed(report["results"])
     if facts.get("failure"):
         report.update(failure=facts["failure"], acted=bool(facts.get("acted")), next=[again])
     elif action == "none":
@@ -145,19 +139,11 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
 
 
 def _results(facts: t.Mapping[str, t.Any], server: str) -> list[Json]:
-    found = []
-    fenced, saved, removed = (look.given(facts, name) for name in ("fenced", "saved", "removed"))
-    if fenced:
-        found.append(look.step("fence", server, str(fenced["status"]), str(fenced.get("detail") or "")))
-    for one in saved.get("streams") or ():
+    found = loss.fencing(facts, server)
+    for one in look.given(facts, "saved").get("streams") or ():
         detail = str(one.get("reason") or "") if one["status"] == "failed" else f"{one.get('messages', 0)} messages"
         found.append(look.step("save", f"{one['account']} > {one['stream']}", one["status"], detail))
-    if removed:
-        bad = look.failed(removed)
-        whole = f"{removed.get('whole', 0)} streams and consumers whole on {', '.join(removed.get('members') or ())}"
-        status = "failed" if bad else "done" if removed.get("changed") else "unchanged"
-        found.append(look.step("remove", server, status, str(removed.get("msg")) if bad else whole, removed))
-    return found
+    return [*found, *loss.removal(facts, server)]
 
 
 def _done(
@@ -172,8 +158,7 @@ def _done(
     whole = [f"{account} > {name}" for account, name in sorted(good)]
     text = f"{look.count(len(whole), 'stream')} of {server} back with all that its disk had: {look.listing(whole)}."
     if lost:
-        names = (" > ".join(part for part in (o["account"], o["stream"], o["consumer"]) if part) for o in lost)
-        text += f" Not on it: {look.listing(names)}."
+        text += f" Not on it: {look.listing(map(loss.name_of, lost))}."
     left = [one for key, one in streams.items() if one["status"] == "behind" and key in saved]
     return {
         "outcome": "done",

@@ -166,6 +166,8 @@ def test_account_gets_its_own_options_over_the_shared_ones() -> None:
     accounts = check_accounts([{"name": "A", "user": "a"}, {"name": "B", "servers": ["x"]}], "accounts")
     assert connection_of(accounts, "A", {"servers": ["y"]}) == {"servers": ["y"], "user": "a"}
     assert connection_of(accounts, "B", {"servers": ["y"]}) == {"servers": ["x"]}
+    system = {"servers": ["y"], "ca_cert": "ca.pem", "user": "sys", "password": "p", "context": "sys", "nkey_seed": "s"}
+    assert connection_of(accounts, "B", system) == {"servers": ["x"], "ca_cert": "ca.pem"}
     with pytest.raises(InputError, match="no account C; there are A, B"):
         connection_of(accounts, "C", {})
     with pytest.raises(InputError, match="has no option port"):
