@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,6 @@ from servers.process import free_ports
 
 # Real waits of many minutes in all; what they have in common with others is in `make test`.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@pytest.fixture
-def apps() -> Iterator[list[kit.App]]:
-    """Clients to be closed at the end."""
-    made: list[kit.App] = []
-    yield made
-    for app in made:
-        app.close()
-
-
-def client(apps: list[kit.App], cluster: Cluster) -> kit.App:
-    apps.append(kit.App(cluster))
-    return apps[-1]
 
 
 def joined_by_gateways(make_cluster: Any) -> Cluster:
@@ -63,7 +49,7 @@ def joined_by_gateways(make_cluster: Any) -> Cluster:
 
 def test_two_clusters_joined_by_gateways(make_cluster: Any, apps: list[kit.App]) -> None:
     cluster = joined_by_gateways(make_cluster)
-    app = client(apps, cluster)
+    app = kit.client(apps, cluster)
     for name, home in (("A", "C1"), ("B", "C2")):
         app.stream(name, 3, placement={"cluster": home})
         kit.until_placed(cluster, name, 3)
@@ -92,7 +78,7 @@ def test_an_older_meta_leader_among_newer_servers(make_cluster: Any, apps: list[
     for node in cluster.nodes[:2]:
         node._program = nats_server("2.15.2")
     cluster.start()
-    app = client(apps, cluster)
+    app = kit.client(apps, cluster)
     names = [f"S{number}" for number in range(6)]
     for name in names:
         app.stream(name, 3)
@@ -117,7 +103,7 @@ def test_an_older_meta_leader_among_newer_servers(make_cluster: Any, apps: list[
 def test_three_of_five_dead(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
     """The two survivors elect one of them together, never one alone; what only the dead held is listed as lost."""
     cluster = make_cluster(size=5, tags=kit.tags(5))
-    app = client(apps, cluster)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     app.stream("B", 5)
     app.stream("ONE", 1, on="n4")
@@ -150,7 +136,7 @@ def test_three_of_five_dead(make_cluster: Any, apps: list[kit.App], tmp_path: Pa
 def test_a_server_in_lame_duck_mode(make_cluster: Any, apps: list[kit.App]) -> None:
     """It goes on with its clients, without JetStream: it counts as dead, and what it alone has is not thrown away."""
     cluster = make_cluster(size=4, extra={"lame_duck_duration": "60s", "lame_duck_grace_period": "30s"})
-    app = client(apps, cluster)
+    app = kit.client(apps, cluster)
     app.stream("ONE", 1)
     kit.until_placed(cluster, "ONE", 1)
     (home,) = kit.server_of(cluster, "ONE")
@@ -167,7 +153,7 @@ def test_a_server_in_lame_duck_mode(make_cluster: Any, apps: list[kit.App]) -> N
 def test_consumers_of_a_dead_server_hold_up_its_evacuation(make_cluster: Any, apps: list[kit.App]) -> None:
     """The move of a replicated stream waits for a consumer that only the dead server has: said, and not waited for."""
     cluster = make_cluster(size=4)
-    app = client(apps, cluster)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     kit.until_placed(cluster, "A", 3)
     app.fill("A", 20)
@@ -196,7 +182,7 @@ def test_consumers_of_a_dead_server_hold_up_its_evacuation(make_cluster: Any, ap
 def test_a_server_that_runs_without_jetstream(make_cluster: Any, apps: list[kit.App]) -> None:
     """Off by mistake, and its disk is there: it does not vote, and what it alone has is not thrown away."""
     cluster = make_cluster(size=4, node_extra={})
-    app = client(apps, cluster)
+    app = kit.client(apps, cluster)
     app.stream("ONE", 1)
     kit.until_placed(cluster, "ONE", 1)
     (home,) = kit.server_of(cluster, "ONE")

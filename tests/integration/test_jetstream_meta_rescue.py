@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,22 +16,12 @@ from servers import wait_for
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture
-def apps() -> Iterator[list[kit.App]]:
-    """Clients to be closed at the end."""
-    made: list[kit.App] = []
-    yield made
-    for app in made:
-        app.close()
-
-
 @pytest.mark.lines
 def test_two_of_three_dead_are_rescued_removed_and_writable(
     make_cluster: Any, apps: list[kit.App], server_version: str
 ) -> None:
     cluster = make_cluster(size=3)
-    app = kit.App(cluster)
-    apps.append(app)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     kit.until_placed(cluster, "A", 3)
     app.fill("A", 50)

@@ -5,22 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from integration.cluster import kit
 from servers import wait_for
-
-
-@pytest.fixture
-def apps() -> Iterator[list[kit.App]]:
-    """Clients to be closed at the end."""
-    made: list[kit.App] = []
-    yield made
-    for app in made:
-        app.close()
 
 
 @pytest.mark.lines
@@ -38,8 +28,7 @@ def test_older_lines_say_how_it_is_done_there(make_cluster: Any, server_version:
 
 def test_a_live_server_is_emptied_then_removed(make_cluster: Any, apps: list[kit.App]) -> None:
     cluster = make_cluster(size=4, tags=kit.tags(4))
-    app = kit.App(cluster)
-    apps.append(app)
+    app = kit.client(apps, cluster)
     for name in ("A", "B"):
         app.stream(name, 3)
     app.stream("ONE", 1, on="n2")
@@ -85,8 +74,7 @@ def test_a_live_server_is_emptied_then_removed(make_cluster: Any, apps: list[kit
 
 def test_a_dead_server_is_emptied_when_it_returns(make_cluster: Any, apps: list[kit.App]) -> None:
     cluster = make_cluster(size=4, tags={"n2": ["first"]})
-    app = kit.App(cluster)
-    apps.append(app)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     app.stream("ONE", 1, placement={"tags": ["first"]})
     app.consumer("ONE", "reader")
@@ -121,8 +109,7 @@ def test_a_dead_server_is_emptied_when_it_returns(make_cluster: Any, apps: list[
 
 def test_no_spare_is_refused(make_cluster: Any, apps: list[kit.App]) -> None:
     cluster = make_cluster(size=3)
-    app = kit.App(cluster)
-    apps.append(app)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     kit.until_placed(cluster, "A", 3)
     kit.not_leader(cluster, "n2")

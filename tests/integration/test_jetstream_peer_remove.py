@@ -8,31 +8,16 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from integration.cluster import kit
-from servers import Cluster, wait_for
+from servers import wait_for
 
 # The waits are real: for 10 to 25 seconds after a loss no server can be believed.
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture
-def apps() -> Iterator[list[kit.App]]:
-    """Clients to be closed at the end."""
-    made: list[kit.App] = []
-    yield made
-    for app in made:
-        app.close()
-
-
-def client(apps: list[kit.App], cluster: Cluster) -> kit.App:
-    apps.append(kit.App(cluster))
-    return apps[-1]
 
 
 @pytest.mark.lines
@@ -40,7 +25,7 @@ def test_a_dead_server_is_removed_and_all_is_whole_again(
     make_cluster: Any, apps: list[kit.App], tmp_path: Path, server_version: str
 ) -> None:
     cluster = make_cluster(size=4, tags=kit.tags(4))
-    app = client(apps, cluster)
+    app = kit.client(apps, cluster)
     for name in ("A", "B", "C"):
         app.stream(name, 3)
     app.consumer("A", "three")
@@ -124,7 +109,7 @@ def test_a_dead_server_is_removed_and_all_is_whole_again(
 @pytest.mark.lines
 def test_no_spare_is_a_warning_and_a_fourth_server_heals(make_cluster: Any, apps: list[kit.App]) -> None:
     cluster = make_cluster(size=3)
-    app = client(apps, cluster)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     kit.until_placed(cluster, "A", 3)
     app.fill("A", 50)
@@ -156,7 +141,7 @@ def test_a_removal_without_quorum_is_refused_and_the_dead_return_unharmed(
     make_cluster: Any, apps: list[kit.App]
 ) -> None:
     cluster = make_cluster(size=3)
-    app = client(apps, cluster)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     kit.until_placed(cluster, "A", 3)
     app.fill("A", 50)
@@ -187,7 +172,7 @@ def test_a_removal_without_quorum_is_refused_and_the_dead_return_unharmed(
 @pytest.mark.slow
 def test_a_frozen_server_is_not_taken_for_dead(make_cluster: Any, apps: list[kit.App]) -> None:
     cluster = make_cluster(size=4)
-    app = client(apps, cluster)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     kit.until_placed(cluster, "A", 3)
     kit.not_leader(cluster, "n4")
@@ -207,7 +192,7 @@ def test_a_frozen_server_is_not_taken_for_dead(make_cluster: Any, apps: list[kit
 @pytest.mark.slow
 def test_the_leader_dies_in_mid_removal(make_cluster: Any, apps: list[kit.App]) -> None:
     cluster = make_cluster(size=5)
-    app = client(apps, cluster)
+    app = kit.client(apps, cluster)
     app.stream("A", 5)
     kit.until_placed(cluster, "A", 5)
     app.fill("A", 50)
@@ -237,7 +222,7 @@ def test_the_leader_dies_in_mid_removal(make_cluster: Any, apps: list[kit.App]) 
 @pytest.mark.lines
 def test_a_server_is_removed_from_one_stream(make_cluster: Any, apps: list[kit.App], server_version: str) -> None:
     cluster = make_cluster(size=4)
-    app = client(apps, cluster)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     kit.until_placed(cluster, "A", 3)
     app.fill("A", 20)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,9 @@ from integration.cluster import kit
 from integration.runbook import Runbooks
 
 
-@pytest.fixture
-def apps() -> Iterator[list[kit.App]]:
-    """Clients to be closed at the end."""
-    made: list[kit.App] = []
-    yield made
-    for app in made:
-        app.close()
-
-
 def stocked(cluster: Any, apps: list[kit.App]) -> kit.App:
     """Replicated streams and one with its only copy on n2."""
-    app = kit.App(cluster)
-    apps.append(app)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     app.stream("ONE", 1, on="n2")
     app.consumer("A", "three")

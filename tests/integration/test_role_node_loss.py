@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,9 @@ from integration.test_permissions import DOCUMENT, PREFIX, allowed, looked_at
 from servers import User, wait_for
 
 
-@pytest.fixture
-def apps() -> Iterator[list[kit.App]]:
-    """Clients to be closed at the end."""
-    made: list[kit.App] = []
-    yield made
-    for app in made:
-        app.close()
-
-
 def stocked(cluster: Any, apps: list[kit.App]) -> tuple[kit.App, str]:
     """Replicated streams, one with a single copy, and the server that has it, which leads nothing."""
-    app = kit.App(cluster)
-    apps.append(app)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     app.stream("B", 3)
     app.stream("ONE", 1)
@@ -141,8 +130,7 @@ def test_an_intact_disk_comes_back_whole(make_cluster: Any, apps: list[kit.App],
 @pytest.mark.timeout(1200)
 def test_without_a_spare_it_says_add_one_first(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
     cluster = make_cluster(size=3)
-    app = kit.App(cluster)
-    apps.append(app)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     app.fill("A", 10)
     kit.not_leader(cluster, "n2")

@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,6 @@ import pytest
 
 from integration.cluster import kit
 from integration.runbook import Runbooks
-
-
-@pytest.fixture
-def apps() -> Iterator[list[kit.App]]:
-    """Clients to be closed at the end."""
-    made: list[kit.App] = []
-    yield made
-    for app in made:
-        app.close()
 
 
 class Starter:
@@ -59,8 +49,7 @@ class Starter:
 
 def stocked(cluster: Any, apps: list[kit.App], alone: str) -> kit.App:
     """A replicated stream, and one with its only copy on a server that will die, and one on the survivor."""
-    app = kit.App(cluster)
-    apps.append(app)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     app.stream("ONE", 1, on=alone)
     app.stream("MINE", 1, on="n1")
@@ -116,8 +105,7 @@ def test_two_of_three_are_gone(make_cluster: Any, apps: list[kit.App], tmp_path:
 @pytest.mark.timeout(1200)
 def test_a_stale_survivor_is_refused(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
     cluster = make_cluster(size=3, version="2.15.2")
-    app = kit.App(cluster)
-    apps.append(app)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     app.fill("A", 10)
     kit.not_leader(cluster, "n1")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +15,12 @@ from integration.cluster import kit
 from integration.runbook import Runbooks
 
 
-@pytest.fixture
-def apps() -> Iterator[list[kit.App]]:
-    """Clients to be closed at the end."""
-    made: list[kit.App] = []
-    yield made
-    for app in made:
-        app.close()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("version", ["2.12.15"])
 def test_nothing_is_lost_with_the_disk(make_cluster: Any, apps: list[kit.App], tmp_path: Path, version: str) -> None:
     cluster = make_cluster(size=4, version=version)
-    app = kit.App(cluster)
-    apps.append(app)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     app.stream("ONE", 1)
     app.consumer("ONE", "reader")

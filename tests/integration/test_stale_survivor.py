@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,9 @@ from integration.cluster import kit
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture
-def apps() -> Iterator[list[kit.App]]:
-    """Clients to be closed at the end."""
-    made: list[kit.App] = []
-    yield made
-    for app in made:
-        app.close()
-
-
 def test_a_stale_survivor_is_refused(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
     cluster = make_cluster(size=3)
-    app = kit.App(cluster)
-    apps.append(app)
+    app = kit.client(apps, cluster)
     app.stream("A", 3)
     kit.until_placed(cluster, "A", 3)
     app.fill("A", 20)

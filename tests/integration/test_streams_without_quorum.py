@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,22 +16,12 @@ from integration.cluster import kit
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture
-def apps() -> Iterator[list[kit.App]]:
-    """Clients to be closed at the end."""
-    made: list[kit.App] = []
-    yield made
-    for app in made:
-        app.close()
-
-
 @pytest.mark.lines
 def test_two_of_five_dead_and_streams_without_quorum(
     make_cluster: Any, apps: list[kit.App], server_version: str
 ) -> None:
     cluster = make_cluster(size=5)
-    app = kit.App(cluster)
-    apps.append(app)
+    app = kit.client(apps, cluster)
     names = [f"S{number}" for number in range(8)]
     for name in names:
         app.stream(name, 3)

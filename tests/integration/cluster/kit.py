@@ -184,6 +184,12 @@ class App:
         self._loop.close()
 
 
+def client(apps: list[App], cluster: Cluster) -> App:
+    """A client that the fixture `apps` closes."""
+    apps.append(App(cluster))
+    return apps[-1]
+
+
 def tags(size: int) -> dict[str, list[str]]:
     """A tag of its own for each server, and an availability zone for every two."""
     return {f"n{number}": [f"only:n{number}", f"az:{(number + 1) // 2}"] for number in range(1, size + 3)}
