@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import nats
@@ -22,6 +21,7 @@ import nats.errors
 import nats.js.errors
 from nats.js.api import ConsumerConfig, KeyValueConfig, StreamConfig, StreamSource
 
+from integration.cluster import kit
 from servers import Cluster
 
 T = TypeVar("T")
@@ -42,67 +42,41 @@ class AppError(Exception):
     """The application cannot go on."""
 
 
-class App:
+class App(kit.App):
     """The application, in a thread of its own. A context manager."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="demo-app", daemon=True)
-        self._client: Any = None
+        super().__init__(cluster)
         self._publisher: Any = None
-        # By stream: the numbers that were acknowledged, in order.
-        self.acknowledged: dict[str, list[int]] = {name: [] for name in PUBLISHED}
+        self.acknowledged = {name: [] for name in PUBLISHED}
         self._numbers = {name: itertools.count(1) for name in PUBLISHED}
 
     def __enter__(self) -> App:
-        self._thread.start()
-        self._call(self._connect())
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         with contextlib.suppress(Exception):
             self.rest()
-        with contextlib.suppress(Exception):
-            self._call(self._client.close(), 5)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-
-    def _call(self, work: Coroutine[Any, Any, T], timeout: float = 90.0) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
-
-    async def _connect(self) -> None:
-        async def quiet(_error: Exception) -> None:
-            """Servers die here; what matters is counted."""
-
-        if self._client is not None:
-            await self._client.close()
-        self._client = await nats.connect(
-            self._cluster.urls,
-            **self._cluster.auth("app"),
-            error_cb=quiet,
-            reconnect_time_wait=0.2,
-            max_reconnect_attempts=-1,
-            connect_timeout=2,
-        )
+        self.close()
 
     def reconnect(self) -> None:
         """Connect anew, to the servers that there are now."""
-        self._call(self._connect())
+        self.call(self.client.close())
+        self.client = self.call(self._connect())
 
     def prepare(self) -> None:
         """Make streams and consumers, publish, and have consumers take some."""
-        self._call(self._prepare())
+        self.call(self._prepare(), 90)
 
     async def _prepare(self) -> None:
-        js = self._client.jetstream(timeout=15)
+        js = self.client.jetstream(timeout=15)
         await js.add_stream(StreamConfig("ORDERS", subjects=["orders.>"], num_replicas=3))
         await js.add_stream(StreamConfig("METRICS", subjects=["metrics.>"], num_replicas=1))
         await js.add_stream(StreamConfig("JOBS", subjects=["jobs.>"], num_replicas=3, retention="workqueue"))  # type: ignore[arg-type]
         await js.add_stream(StreamConfig("ORDERS_COPY", mirror=StreamSource("ORDERS"), num_replicas=3))
         settings = await js.create_key_value(KeyValueConfig("SETTINGS", history=5, replicas=3))
         for stream, count in (("ORDERS", 1500), ("METRICS", 300), ("JOBS", 200)):
-            await self._publish(stream, count)
+            await self._send(stream, count)
         for number in range(60):
             await settings.put(f"user.{number % 20}", f"value {number}".encode())
         for (stream, durable), count in CONSUMERS.items():
@@ -120,12 +94,12 @@ class App:
                     raise AppError(f"{what} is not possible: {exc!r}") from exc
             await asyncio.sleep(0.1)
 
-    async def _publish(self, stream: str, count: int) -> None:
+    async def _send(self, stream: str, count: int) -> None:
         for _message in range(count):
             await self._publish_one(stream)
 
     async def _publish_one(self, stream: str) -> None:
-        js = self._client.jetstream(timeout=2)
+        js = self.client.jetstream(timeout=2)
         done = self.acknowledged[stream]
         number = 0
 
@@ -140,10 +114,10 @@ class App:
 
     def publish(self, stream: str, count: int) -> None:
         """Publish that many messages and have them acknowledged."""
-        self._call(self._publish(stream, count))
+        self.call(self._send(stream, count))
 
     async def _take(self, stream: str, durable: str, count: int) -> None:
-        js = self._client.jetstream(timeout=5)
+        js = self.client.jetstream(timeout=5)
         subscription = await js.pull_subscribe_bind(durable, stream)
         for start in range(0, count, 100):
             left = min(count - start, 100)
@@ -161,26 +135,26 @@ class App:
 
     def take(self, stream: str, durable: str, count: int) -> None:
         """Have a consumer take and acknowledge that many; a job that is done is not expected in its stream any more."""
-        self._call(self._take(stream, durable, count))
+        self.call(self._take(stream, durable, count))
 
     def next_of(self, stream: str, durable: str) -> int:
         """The sequence that a consumer would be given next."""
 
         async def peek() -> int:
-            subscription = await self._client.jetstream(timeout=5).pull_subscribe_bind(durable, stream)
+            subscription = await self.client.jetstream(timeout=5).pull_subscribe_bind(durable, stream)
             (message,) = await self._again(lambda: subscription.fetch(1, timeout=5), f"using {durable}")
             await message.nak()
             await subscription.unsubscribe()
             return int(message.metadata.sequence.stream)
 
-        return self._call(peek())
+        return self.call(peek())
 
     def work(self) -> None:
         """Publish to ORDERS all the time, twenty a second, until C(rest)."""
 
         async def forever() -> None:
             while True:
-                await self._publish("ORDERS", 1)
+                await self._send("ORDERS", 1)
                 await asyncio.sleep(0.05)
 
         self._publisher = asyncio.run_coroutine_threadsafe(forever(), self._loop)
@@ -194,17 +168,17 @@ class App:
 
     def count(self) -> dict[str, int]:
         """Messages of each stream, counted by reading them all."""
-        return {name: len(self._call(self._read(name))) for name in ABOUT}
+        return {name: len(self.call(self._payloads(name))) for name in ABOUT}
 
     def lost(self, stream: str) -> list[int]:
         """Acknowledged numbers that a plain consumer does not find in a stream."""
         acknowledged = list(self.acknowledged[stream])  # more come while it is read
-        there = {int(data) for data in self._call(self._read(stream))}
+        there = {int(data) for data in self.call(self._payloads(stream))}
         return [number for number in acknowledged if number not in there]
 
-    async def _read(self, stream: str) -> list[bytes]:
+    async def _payloads(self, stream: str) -> list[bytes]:
         """The payloads of all messages of a stream, by a plain ordered consumer; of a work queue one by one."""
-        js = self._client.jetstream(timeout=5)
+        js = self.client.jetstream(timeout=5)
         info = await self._again(lambda: js.stream_info(stream), f"reading {stream}")
         state, found = info.state, []
         if stream == "JOBS":
@@ -226,7 +200,7 @@ class App:
         """Wait until the mirror holds what its origin does, and ORDERS has that many current copies."""
 
         async def settled() -> bool:
-            js = self._client.jetstream(timeout=5)
+            js = self.client.jetstream(timeout=5)
             try:
                 orders, copy = await js.stream_info("ORDERS"), await js.stream_info("ORDERS_COPY")
             except _ERRORS:
@@ -236,7 +210,7 @@ class App:
             return bool(orders.state.messages == copy.state.messages and current >= copies)
 
         deadline = time.monotonic() + timeout
-        while not self._call(settled()):
+        while not self.call(settled()):
             if time.monotonic() > deadline:
                 raise AppError(f"ORDERS and its mirror are not settled after {timeout:g} s")
             time.sleep(0.2)

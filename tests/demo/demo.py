@@ -62,13 +62,6 @@ class Story:
         self.tell(f"natsops.jetstream.{verb} says: {report['sentence']}")
         return report
 
-    def picture_of_health(self) -> None:
-        """Everything published is there."""
-        self.app.settle(3)
-        for stream in ("ORDERS", "METRICS", "JOBS"):
-            lost = self.app.lost(stream)
-            expect(not lost, f"{stream} lost {len(lost)} acknowledged messages: {lost[:5]}")
-
     def expect_lost(self, report: dict[str, Any], stream: str, count: int) -> None:
         """A plain consumer misses exactly the messages that the report names."""
         lost = self.app.lost(stream)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from servers import Cluster
+from servers.ansible import CHECKOUT, playbook_environment
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 PLAYBOOK_TIMEOUT = 240.0
 
 
@@ -54,17 +54,14 @@ class Playbooks:
         }
 
     def _environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("NATS", "ANSIBLE_", "PYTHON"))}
-        return {
-            **kept,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-            "LC_ALL": "C.UTF-8",
-            "HOME": str(self._work),
-            "ANSIBLE_CONFIG": str(self._work / "ansible.cfg"),
-            "ANSIBLE_HOME": str(self._work / "ansible"),
-            "ANSIBLE_COLLECTIONS_PATH": str(self._work / "collections"),
-            "ANSIBLE_NOCOLOR": "true",
-        }
+        return playbook_environment(
+            self._work,
+            PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            LC_ALL="C.UTF-8",
+            ANSIBLE_CONFIG=str(self._work / "ansible.cfg"),
+            # A link: Ansible would read a "$" in this checkout's own path as the beginning of a variable.
+            ANSIBLE_COLLECTIONS_PATH=str(self._work / "collections"),
+        )
 
     def run(self, verb: str, outcomes: str, **own: Any) -> dict[str, Any]:
         """Run a playbook and return its report. Raises PlaybookError with the output where it ended otherwise."""

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 
 from integration.cluster import kit
 from servers import PASSWORD, Cluster, Server
-from servers.ansible import collections_path
+from servers.ansible import playbook_environment
 
 
 @dataclass(frozen=True)
@@ -58,22 +57,13 @@ class Runbooks:
 
     def start(self, verb: str, *words: str, **own: Any) -> subprocess.Popen[str]:
         """Start a playbook."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("NATS_", "ANSIBLE_", "PYTHON"))}
-        settings = {
-            "HOME": str(self.home),
-            "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-            "ANSIBLE_NOCOLOR": "true",
-            "ANSIBLE_HOME": str(self.home / "ansible"),
-        }
         extra = self.home / f"{verb}.json"
         extra.write_text(json.dumps({**self.variables(), **own}), encoding="utf-8")
         command = [sys.executable, "-m", "ansible", "playbook", f"natsops.jetstream.{verb}", "-e", f"@{extra}", *words]
         return subprocess.Popen(
             command,
             cwd=self.home,
-            env={**kept, **settings},
+            env=playbook_environment(self.home),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 from servers import PASSWORD, oracle
-from servers.ansible import CHECKOUT, collections_path
+from servers.ansible import CHECKOUT, playbook_environment
 from servers.fixtures import MakeServer
 from servers.samples import make_streams
 from servers.server import Server
@@ -40,14 +39,12 @@ class Playbook:
         results = self._home / "results.jsonl"
         results.unlink(missing_ok=True)
         variables["ansible_python_interpreter"] = sys.executable
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("NATS_", "ANSIBLE_", "PYTHON"))}
-        settings = {
-            "HOME": str(self._home),
-            "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
-            "ANSIBLE_CALLBACK_PLUGINS": str(CHECKOUT / "tests" / "integration" / "callbacks"),
-            "ANSIBLE_CALLBACKS_ENABLED": "natsops_results",
-            "NATSOPS_RESULTS": str(results),
-        }
+        environment = playbook_environment(
+            self._home,
+            ANSIBLE_CALLBACK_PLUGINS=str(CHECKOUT / "tests" / "integration" / "callbacks"),
+            ANSIBLE_CALLBACKS_ENABLED="natsops_results",
+            NATSOPS_RESULTS=str(results),
+        )
         # Ansible itself shows what is on its command line, so the variables come from a file.
         extra = self._home / "variables.json"
         extra.write_text(json.dumps(variables), encoding="utf-8")
@@ -55,7 +52,7 @@ class Playbook:
         done = subprocess.run(
             command,
             cwd=self._home,
-            env={**kept, **settings, **(env or {})},
+            env={**environment, **(env or {})},
             capture_output=True,
             text=True,
             timeout=120,

@@ -33,6 +33,21 @@ def _environment(extra: dict[str, str] | None = None) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(collections_path()), **(extra or {})}
 
 
+def playbook_environment(home: Path, **more: str) -> dict[str, str]:
+    """The environment of an ansible-playbook that is kept apart from whatever is configured for this user."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("NATS_", "ANSIBLE_", "PYTHON"))}
+    return {
+        **kept,
+        "HOME": str(home),
+        "ANSIBLE_HOME": str(home / "ansible"),
+        "ANSIBLE_COLLECTIONS_PATH": str(collections_path()),
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+        "ANSIBLE_NOCOLOR": "true",
+        **more,
+    }
+
+
 class ModuleProcess:
     """A module running as a process of its own; `wait` returns what it prints, as a dict."""
 

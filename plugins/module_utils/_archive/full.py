@@ -22,7 +22,7 @@ from . import chain, fullcheck
 from .engine import Engine, choose
 from .errors import ArchiveError
 from .quickparts import QuickTar, QuickV2
-from .report import ERROR, ArchiveReport, Problem
+from .report import ERROR, ArchiveReport
 from .segment import ranges, run_task
 from .v1index import StreamIndex, decode_blocks
 from .verify import QuickCheck
@@ -174,8 +174,3 @@ def _block_task(work: _Work, pieces: list[dict[str, Any]], index: StreamIndex | 
     end = pieces[-1]["offset"] + pieces[-1]["size"]
     first_seq = index.first_seq if index else 0
     return {**work.around(pieces[0]["offset"], end), "pieces": pieces, "first_seq": first_seq, "least": 1}
-
-
-def as_problem(error: ArchiveError) -> Problem:
-    """A problem for an exception."""
-    return Problem(error.error, error.place, error.message)

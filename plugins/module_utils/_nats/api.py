@@ -30,8 +30,6 @@ LIST_TIMEOUT = 6.0
 # A group without a leader throws questions away: one that changes nothing is sent again, for it may have one by then.
 _ASK_AGAIN = 2.5
 _READS = re.compile(r"INFO|(STREAM|CONSUMER)\.(INFO|LIST)\..*|STREAM\.(LIST|MSG\.GET\..*)")
-# A restore's last answer comes when the server has stored everything.
-RESTORE_TIMEOUT = 3600.0
 
 
 def check_stream_name(name: str) -> None:
