@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import functools
 import os
-import threading
 import time
 import typing as t
 
@@ -36,6 +34,7 @@ from .plan import look_at_target, wanted_config
 from .room import delete_if_there
 from .selective import restore_selected
 from .session import Session
+from .writer import in_thread
 
 ACCOUNT = "DRILL"
 # What would make messages come or go by the clock, and what only a cluster can do.
@@ -58,7 +57,7 @@ class DrillRun:
     async def run(self, paths: t.Sequence[str]) -> list[Drill]:
         """Drill the backups in these directories, in their order. Raises ServerError, and RestoreError for a server
         that is older than an archive; what concerns one backup is in its result."""
-        need = await in_thread(functools.partial(_need, paths))
+        need = await in_thread(lambda _stop: _need(paths))
         left = list(paths)
         done: list[Drill] = []
         while left:
@@ -103,7 +102,7 @@ class DrillRun:
     async def _one(self, path: str, session: Session, server: LocalServer) -> Drill:
         seconds: dict[str, float] = {}
         with _timed(seconds, "verify"):
-            backup = await in_thread(lambda: inspect(path, self._options.verify))
+            backup = await in_thread(lambda stop: inspect(path, self._options.verify, stop))
         drill = Drill(backup, "invalid", seconds=seconds)
         if not backup.valid:
             return drill
@@ -163,20 +162,18 @@ class DrillRun:
     async def _read(
         self, backup: Backup, data: str, fingerprint: Fingerprint, server: LocalServer, info: t.Any
     ) -> Reading:
-        stop = threading.Event()
         login = server.connection(ACCOUNT)
 
-        def work() -> Reading:
+        def work(stop: t.Callable[[], bool]) -> Reading:
             wire = Wire(server.port, login["user"], login["password"], self._options.restore.upload.stall_timeout)
             with contextlib.closing(wire):
                 readback = Readback(wire, parse_ns)
-                return read_and_compare(backup, data, fingerprint, readback, info, stop.is_set)
+                return read_and_compare(backup, data, fingerprint, readback, info, stop)
 
         try:
             return await in_thread(work)
         except asyncio.CancelledError:
             # The thread ends with what it reads from.
-            stop.set()
             fingerprint.close()
             server.close()
             raise
@@ -192,14 +189,6 @@ class DrillRun:
         except NatsError as exc:
             return [f"configuration: the server refuses it: {exc}"]
         return []
-
-
-async def in_thread(work: t.Callable[[], T]) -> T:
-    """Do blocking work beside the event loop."""
-    return await asyncio.get_running_loop().run_in_executor(None, work)
-
-
-T = t.TypeVar("T")
 
 
 def _path_of(descriptor: int, backup: Backup) -> str:
