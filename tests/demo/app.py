@@ -170,10 +170,10 @@ class App(kit.App):
         """Messages of each stream, counted by reading them all."""
         return {name: len(self.call(self._payloads(name))) for name in ABOUT}
 
-    def lost(self, stream: str) -> list[int]:
+    def lost(self, name: str) -> list[int]:
         """Acknowledged numbers that a plain consumer does not find in a stream."""
-        acknowledged = list(self.acknowledged[stream])  # more come while it is read
-        there = {int(data) for data in self.call(self._payloads(stream))}
+        acknowledged = list(self.acknowledged[name])  # more come while it is read
+        there = {int(data) for data in self.call(self._payloads(name))}
         return [number for number in acknowledged if number not in there]
 
     async def _payloads(self, stream: str) -> list[bytes]:

@@ -39,6 +39,10 @@ QUIET = 20.0
 OWN = "the-oracle-"
 # Requests under way when messages are fetched one by one.
 PIPELINE = 64
+# A cluster that has just begun, or lost a leader, throws requests away without a word: what may be asked twice is asked
+# again after so many seconds.
+AGAIN = 3.0
+REPEATABLE = re.compile(r"\.(STREAM|CONSUMER)\.(INFO|NAMES|LIST|MSG\.GET)\b|\.STREAM\.CREATE\.")
 
 
 class OracleError(Exception):
@@ -223,7 +227,7 @@ class Reader:
         whole = subject if subject.startswith("$") else f"{self.prefix}.{subject}"
         payload = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         try:
-            answer = await self.client.request(whole, payload, timeout=self.timeout)
+            answer = await self._answer(whole, payload)
         except nats.errors.Error as exc:
             raise OracleError(f"{whole}: {exc or type(exc).__name__}") from exc
         found = json.loads(answer.data)
@@ -231,6 +235,16 @@ class Reader:
         if check and "error" in found:
             raise OracleError(f"{whole}: {found['error']}")
         return found
+
+    async def _answer(self, subject: str, payload: bytes) -> Msg:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.timeout
+        while REPEATABLE.search(subject) and (left := deadline - loop.time()) > AGAIN:
+            try:
+                return await self.client.request(subject, payload, timeout=min(AGAIN, left))
+            except nats.errors.TimeoutError:
+                continue
+        return await self.client.request(subject, payload, timeout=max(0.1, deadline - loop.time()))
 
     async def info(self, stream: str) -> dict[str, Any]:
         return await self.ask(f"STREAM.INFO.{stream}", {"deleted_details": True})
