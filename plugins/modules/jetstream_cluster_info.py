@@ -141,8 +141,9 @@ servers:
   elements: dict
 meta:
   description: >-
-    The meta group with C(size), C(needed), C(live_voters), C(tolerated_failures), C(has_quorum), C(leader), C(rescue) and
-    C(members). Null on a standalone server and with an account's credentials.
+    The meta group with C(size), C(needed), C(live_voters), C(tolerated_failures), C(has_quorum), C(leader), C(rescue),
+    C(members) and C(unsnapshotted), the number of its changes that a live server has only in its log. Null on a standalone
+    server and with an account's credentials.
   returned: success
   type: dict
 streams:

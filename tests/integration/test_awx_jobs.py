@@ -156,6 +156,7 @@ def test_a_wrong_answer_ends_before_the_job_or_in_its_sentence(controller: Contr
     assert "no stream {{ 7 + 1330 }}" in ran.artifacts["natsops_backup"]["sentence"], ran.output
 
 
+@pytest.mark.slow
 def test_two_jobs_at_once_are_kept_apart_by_the_lock(controller: Controller) -> None:
     # Two execution nodes with a directory each: no file is there that could tell.
     elsewhere = Controller(controller.server, controller.repository.parent / "elsewhere")

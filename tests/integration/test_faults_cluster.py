@@ -152,7 +152,7 @@ def test_account_backup_goes_on_over_another_server(trio: Cluster, tmp_path: Pat
         "kill taker",
         pytest.param("freeze taker", marks=pytest.mark.slow),
         pytest.param("kill leader", marks=pytest.mark.slow),
-        "step down",
+        pytest.param("step down", marks=pytest.mark.slow),
     ],
 )
 def test_servers_change_in_a_restore(trio: Cluster, tmp_path: Path, harm: str) -> None:

@@ -98,7 +98,7 @@ def whole(directory: Path) -> str:
     return contents["backup.json"]
 
 
-@pytest.mark.parametrize("how", ["exchange", "two renames"])
+@pytest.mark.parametrize("how", ["exchange", pytest.param("two renames", marks=pytest.mark.slow)])
 def test_killed_at_every_step(tmp_path: Path, how: str) -> None:
     steps = 0
     while True:

@@ -38,7 +38,6 @@ V1_LINE = "2.12.15"
 V1_SLOW = [pytest.param("V1", marks=pytest.mark.slow), "V2"]
 OWN = pytest.mark.parametrize("own_server", V1_SLOW, indirect=True)
 SHARED = pytest.mark.parametrize("shared_server", V1_SLOW, indirect=True)
-BOTH = pytest.mark.parametrize("shared_server", ["V1", "V2"], indirect=True)
 BACKUP = "jetstream_stream_backup"
 RESTORE = "jetstream_stream_restore"
 ACCOUNT = "jetstream_account_backup"
@@ -131,7 +130,7 @@ def test_stream_deleted_in_the_middle(shared_server: Server, tmp_path: Path) -> 
     assert again["error"] == "stream_not_found", again
 
 
-@BOTH
+@SHARED
 def test_stream_in_motion(shared_server: Server, tmp_path: Path) -> None:
     """Written to, purged and trimmed all the while, consumers coming and going: the backup is whole and restorable."""
     stream = "MOVING"
@@ -207,6 +206,7 @@ async def backup(server: Endpoint, stream: str, path: Path, **transfer: Any) -> 
         return await account.backup_stream(session, stream, str(path), options, check=False)
 
 
+@pytest.mark.slow
 @SHARED
 async def test_slow_disk(shared_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that needs 0.9 s a chunk for 15 s: the server is kept waiting, and does not give up."""

@@ -132,13 +132,23 @@ def test_a_stale_survivor_is_refused(make_cluster: Any, apps: list[kit.App], tmp
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_an_older_line_starts_the_old_names(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
-    cluster = make_cluster(size=3, version="2.12.15", tags=kit.tags(3))
+@pytest.mark.parametrize("version", ["2.10.29", "2.11.17", "2.12.15", "2.14.9"])
+def test_an_older_line_starts_the_old_names(
+    version: str, make_cluster: Any, apps: list[kit.App], tmp_path: Path
+) -> None:
+    cluster = make_cluster(size=3, version=version, tags=kit.tags(3))
+    kit.not_leader(cluster, "n2", "n3")
     app = stocked(cluster, apps, "n2")
     starter = Starter(cluster)
     dead = ["n2", "n3"]
     runbooks = Runbooks(cluster, tmp_path, jetstream_save_path=str(tmp_path / "saved"))
     back_up(cluster, runbooks)
+    # Made just before the loss: nobody has them in a snapshot of the meta group yet.
+    young = [f"YOUNG{number}" for number in range(6)]
+    for name in young:
+        app.stream(name, 3)
+        kit.until_placed(cluster, name, 3)
+        app.fill(name, 10)
     for name in dead:
         cluster.node(name).kill()
         cluster.node(name).wipe()
@@ -150,7 +160,7 @@ def test_an_older_line_starts_the_old_names(make_cluster: Any, apps: list[kit.Ap
     starter.close()
     assert (done.code, done.report["outcome"]) == (0, "done"), done.output
     cluster.wait_ready(60)
-    app.fill("A", 5)
-    app.fill("ONE", 5)
-    assert app.lost("A") == app.lost("MINE") == app.lost("ONE") == []
+    for name in ("A", "ONE", *young):
+        app.fill(name, 5)
+    assert [name for name in ("A", "MINE", "ONE", *young) if app.lost(name)] == []
     assert {one["stream"] for one in done.report["lost"]} == {"ONE"}

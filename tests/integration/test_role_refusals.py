@@ -19,7 +19,12 @@ from servers import Cluster
     [
         ("node_loss", {"node_loss_server": "n9"}, "node_loss_server is 'n9'; it must be one of: n1, n2, n3."),
         ("node_loss", {"node_loss_server": "n2", "node_loss_disk": "gone"}, "intact, lost, unknown"),
-        ("salvage", {"salvage_server": "n2", "salvage_store": "/nowhere"}, "n2 answers: it is alive."),
+        pytest.param(
+            "salvage",
+            {"salvage_server": "n2", "salvage_store": "/nowhere"},
+            "n2 answers: it is alive.",
+            marks=pytest.mark.slow,
+        ),
         (
             "quorum_loss",
             {"quorum_loss_dead": ["n2"], "quorum_loss_confirm_dead": ["n3"]},

@@ -66,18 +66,22 @@ def recovery_without_rescue(line: Line) -> str:
     if line.version < (2, 11, 0):
         return (
             f"On {name}: start one of the lost servers again, with its disk if there is one (an empty disk under the"
-            " old name elects a leader too), or two servers with new names, then remove the dead. Keep the survivors"
-            " running first: empty servers alone elect themselves and know of no stream."
+            " old name elects a leader too), or two servers with new names, then remove the dead. Start servers with"
+            " empty disks one at a time, the next when the streams have leaders. Keep the survivors running first:"
+            " empty servers alone elect themselves and know of no stream."
         )
     if line.version < (2, 12, 0):
         return (
-            f"On {name}: start the lost servers again under their old names, with their disks if there are any. New"
-            " names elect a leader too, but the cluster then counts its members wrongly: do not use them."
+            f"On {name}: start the lost servers again under their old names, with their disks if there are any; those"
+            " with empty disks one at a time, the next when the streams have leaders. New names elect a leader too, but"
+            " the cluster then counts its members wrongly: do not use them."
         )
     return (
         f"On {name}: start lost servers again under their OLD names. One that has its disk counts at once; the vote of"
         " an empty one counts only when every member is there, so with wiped disks start all of them, the survivors"
-        " first. Servers with new names do not help, and four of them form a second, empty cluster."
+        " first, and wait until the survivors have run alone for 90 seconds: a stream that is in no snapshot of the"
+        " meta group yet can come back empty. Servers with new names do not help, and four of them form a second,"
+        " empty cluster."
     )
 
 

@@ -36,12 +36,20 @@ def meta_view(peer: str, raftz: Json, jsz: Json) -> MetaView | None:
             changing=frozenset(name for name, about in peers.items() if about.get("known") is False),
             log=int(raft.get("pindex") or 0),
             term=int(raft.get("term") or 0),
+            unsnapshotted=_unsnapshotted(raft),
         )
     size = int(jsz.get("cluster_size") or 0)
     leader = jsz.get("peer") or (peer_id(jsz["leader"]) if jsz.get("leader") else "")
     members = [peer, *([leader] if leader else []), *(other["peer"] for other in jsz.get("replicas") or ())]
     needed = int(jsz.get("quorum_needed") or majority(size))
     return MetaView(peer, frozenset(members), size, needed, leader, rescue)
+
+
+def _unsnapshotted(raft: Json) -> int:
+    wal = raft.get("wal") or {}
+    if not wal.get("messages"):
+        return 0
+    return max(0, min(int(raft.get("applied") or 0), int(wal["last_seq"])) - int(wal["first_seq"]) + 1)
 
 
 def agreed_leader(views: t.Mapping[str, MetaView]) -> str:

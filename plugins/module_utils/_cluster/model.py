@@ -55,7 +55,11 @@ class Server:
 
 @dataclasses.dataclass(frozen=True)
 class MetaView:
-    """The meta group as one live server has it, itself included. Ids throughout; C(log) is its last raft index."""
+    """The meta group as one live server has it, itself included. Ids throughout; C(log) is its last raft index.
+
+    C(unsnapshotted) counts the applied changes that only its log has: a server with an empty disk takes the streams
+    they create for new ones.
+    """
 
     peer: str
     members: frozenset[str]
@@ -67,6 +71,7 @@ class MetaView:
     changing: frozenset[str] = frozenset()
     log: int = 1
     term: int = 0
+    unsnapshotted: int = 0
 
     @property
     def needed(self) -> int:

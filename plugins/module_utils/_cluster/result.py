@@ -51,6 +51,7 @@ def _meta(picture: Picture, meta: Meta) -> Json:
         "has_quorum": meta.has_quorum,
         "leader": picture.server(meta.leader).label if meta.leader else None,
         "rescue": meta.rescue,
+        "unsnapshotted": max((view.unsnapshotted for view in meta.views if view.peer in meta.voters), default=0),
         "members": [
             {
                 "name": picture.server(peer).name,

@@ -13,6 +13,9 @@ from . import loss
 from .inputs import InputError
 from .report import Json
 
+# Until a survivor has its changes in a snapshot, servers with empty disks take streams that it has for new ones.
+FIRST = "Copy its store_dir, and let it run alone for 90 seconds before you start a server with an empty disk."
+
 
 def decide(facts: t.Mapping[str, t.Any]) -> Json:
     """The plan, from C(dead), C(confirm), C(start) (servers with a start command), C(cluster), and the check mode
@@ -123,13 +126,15 @@ def _older(decision: Json, facts: t.Mapping[str, t.Any], picture: t.Mapping[str,
     """Lines without a rescue: a leader is elected when all the old names are there, whatever is on their disks."""
     dead = decision["dead"]
     survivors = [name for name in look.members(picture) if name not in dead]
-    version = ".".join(str(part) for part in look.line(picture))
+    line = look.line(picture)
+    version = ".".join(map(str, line))
     missing = [one for one in dead if one not in (facts.get("start") or ())]
-    keep = f"keep {', '.join(survivors)} running, do not restart it"
+    then = " Wait until the streams have leaders before you start the next." if line < (2, 12) and len(dead) > 1 else ""
     decision["manual"] = [
-        f"1. {keep[0].upper()}{keep[1:]}: the data is there.",
+        f"1. Keep {', '.join(survivors)} running, do not restart it: the data is there. {FIRST}",
         *(
             f"{index}. Start {one} under its OLD name, with its disk if there is one, else with an empty one."
+            + (then if index == 2 else "")
             for index, one in enumerate(dead, 2)
         ),
         f"{len(dead) + 2}. Never add servers with new names without a leader: four of them elect an empty cluster.",

@@ -409,3 +409,21 @@ def test_a_leader_that_runs_ahead_does_not_move_the_mark() -> None:
 
     assert at(100, 40).pending
     assert not at(900, 100).pending
+
+
+@pytest.mark.parametrize(
+    ("applied", "wal", "count"),
+    [
+        (15, {"messages": 6, "first_seq": 10, "last_seq": 15}, 6),
+        (15, {"messages": 0, "first_seq": 16, "last_seq": 15}, 0),
+        # What is in the log without being applied was never acknowledged to anybody.
+        (15, {"messages": 2, "first_seq": 16, "last_seq": 17}, 0),
+        (15, {"messages": 4, "first_seq": 14, "last_seq": 17}, 2),
+        (15, None, 0),
+    ],
+)
+def test_changes_that_only_the_log_has(applied: int, wal: dict[str, int] | None, count: int) -> None:
+    group = {"id": peer_id("n1"), "size": 1, "applied": applied, **({"wal": wal} if wal else {})}
+    seen = meta.meta_view(peer_id("n1"), {"SYS": {"_meta_": group}}, {})
+    assert seen is not None
+    assert seen.unsnapshotted == count
