@@ -73,8 +73,10 @@ def relax(wanted: Json, backup: Backup, line: Line, *, is_origin: bool) -> Relax
         # Older lines neither mind nor can change it back.
         request["max_consumers"] = -1
     left_out = any(not record.in_archive for record in backup.consumers)
-    if wanted.get("retention") == "interest" and left_out:
-        # Messages that wait only for a consumer that comes later would be dropped before it is there.
+    replicated = int(wanted.get("num_replicas") or 1) > 1
+    if wanted.get("retention") == "interest" and backup.consumers and (left_out or replicated):
+        # Messages that wait only for a consumer that comes later would be dropped before it is there; a replica gets
+        # the consumers of the archive one after the other, and may have the messages before.
         request["retention"] = "limits"
     return Relaxed(wanted, request, splits)
 

@@ -18,7 +18,7 @@ from .._nats.model import Json, StreamInfo
 from . import compare
 from .consumers import finish_consumers
 from .errors import ConflictError, RestoreError, VerificationError
-from .finish import notes_on_loss, settle
+from .finish import notes_on_loss, put_back, settle
 from .inspect import Backup, warnings_of
 from .live_sources import hold_back
 from .opened import open_data
@@ -145,8 +145,7 @@ class _Restore:
         names, notes = await finish_consumers(self._js, self._backup, info, retention)
         self._warnings += notes
         if relaxed.request is not relaxed.wanted or plan.config_update:
-            # Without the marker, and with what was relaxed.
-            info = await self._js.update_stream(relaxed.wanted)
+            info = await put_back(self._js, info, relaxed.wanted, self._options.settle_timeout)
         if plan.action != "finish":
             await self._verify(info)
         self._warnings += notes_on_loss(self._backup, relaxed.wanted)

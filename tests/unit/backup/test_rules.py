@@ -124,6 +124,11 @@ def test_what_is_stricter_than_the_data() -> None:
     left_out = manifest(consumers=(record(in_archive=False),))
     assert request({"retention": "interest"}, manifest=left_out) == {"retention": "limits"}
     assert request({"retention": "interest"}) == {}
+    # A replica can have the messages before it has the last consumer.
+    interest = {"retention": "interest", "num_replicas": 3}
+    assert request(interest, manifest=two) == {"retention": "limits"}
+    assert request({**interest, "num_replicas": 1}, manifest=two) == {}
+    assert request({**interest, "retention": "workqueue"}, manifest=two) == {}
 
 
 def test_replicas_of_an_origin() -> None:
