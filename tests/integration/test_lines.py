@@ -12,7 +12,7 @@ import pytest
 
 from integration import rounds
 from integration.rounds import Round
-from servers import Cluster, Options, Server, oracle
+from servers import Cluster, Options, Server, oracle, wait_for
 from servers.fixtures import MakeServer
 from servers.samples import make_streams
 
@@ -66,6 +66,24 @@ def test_acknowledgements_that_a_clustered_v2_archive_lacks_are_said(turned: Rou
     assert any("REPLICATED_QUEUE > workers: 10 messages" in line and "after sequence 8" in line for line in told)
     # Only consumers that had delivered something are named.
     assert not [line for line in told if "by-seq" in line or "CONSUMERS > new" in line]
+
+
+def test_every_replica_holds_the_same(turned: Round) -> None:
+    """By each server's own word: a client only sees the leader's copy."""
+    cluster = turned.endpoint
+    assert isinstance(cluster, Cluster)
+
+    def copies() -> dict[str, set[tuple[int, ...]]]:
+        found: dict[str, set[tuple[int, ...]]] = {}
+        for node in cluster.nodes:
+            for account in node.monitor("/jsz?accounts=true&streams=true").get("account_details") or []:
+                for stream in account.get("stream_detail") or []:
+                    state = tuple(int(stream["state"][key]) for key in ("messages", "first_seq", "last_seq"))
+                    found.setdefault(f"{account['name']} {stream['name']}", set()).add(state)
+        return found
+
+    assert copies()
+    wait_for(lambda: all(len(states) == 1 for states in copies().values()), 20, f"equal copies, not {copies()}")
 
 
 def test_a_restored_replica_survives_the_loss_of_the_leader(turned: Round) -> None:
