@@ -41,11 +41,13 @@ async def restore_stream(
 
     C(slot) is held while streams are deleted and created, of which a server may not take several at a time.
     """
+    began = ""
     for attempt in range(_ATTEMPTS):
         try:
-            return await _try(js, backup, options, target, slot, check=check, fresh=attempt > 0)
-        except OccupiedError:
-            continue
+            result = await _try(js, backup, options, target, slot, check=check, fresh=attempt > 0)
+            return dataclasses.replace(result, status=began) if began and result.status == "finished" else result
+        except OccupiedError as exc:
+            began = exc.values.get("began") or began
         except ApiError as exc:
             # What an interrupted run left can vanish by itself.
             if exc.error != "stream_not_found":
@@ -106,7 +108,8 @@ async def _carry_out(
 
 
 class OccupiedError(RestoreError):
-    """A stream of that name came to be after the plan was made."""
+    """A stream of that name came to be after the plan was made; C(values["began"]) is the status where it is our own:
+    a cluster can take a stream that it has just made for another one."""
 
 
 class _Restore:
@@ -140,7 +143,7 @@ class _Restore:
                 if plan.action == "replace":
                     await make_room(self._js, plan)
                 self._warnings += await hold_back(self._js, plan.name, self._target.streams)
-                relaxed, info = await self._send_until_taken()
+                relaxed, info = await self._send_until_taken(status)
         retention = str(plan.config.get("retention", "limits"))
         names, notes = await finish_consumers(self._js, self._backup, info, retention)
         self._warnings += notes
@@ -161,7 +164,7 @@ class _Restore:
             warnings=(*result.warnings, *self._warnings),
         )
 
-    async def _send_until_taken(self) -> tuple[Relaxed, StreamInfo]:
+    async def _send_until_taken(self, status: str) -> tuple[Relaxed, StreamInfo]:
         """Send; where the server refuses the configuration for what the stream holds, relax it and send again."""
         config, changes = start_behind(self._plan.config, await self._copied())
         if changes:
@@ -185,7 +188,7 @@ class _Restore:
                 once_more = isinstance(exc, MisdirectedError) and attempt < _ATTEMPTS // 2
                 again = relaxed if once_more else relax_after(exc, relaxed)
                 if again is None and exc.error == "stream_exists":
-                    raise OccupiedError(exc.message) from exc
+                    raise OccupiedError(exc.message, values={"began": self._announced and status}) from exc
                 if again is None:
                     raise
                 relaxed = again
