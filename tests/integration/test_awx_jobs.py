@@ -139,6 +139,7 @@ def test_check_as_the_job_type_is_the_plan_only(controller: Controller) -> None:
     assert sorted(oracle.stream_names(controller.server)) == sorted(STREAMS)
 
 
+@pytest.mark.slow
 def test_a_wrong_answer_ends_before_the_job_or_in_its_sentence(controller: Controller) -> None:
     for given, text in (
         ({"backup_verify": "some"}, "not one of the choices"),

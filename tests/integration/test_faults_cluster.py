@@ -206,6 +206,7 @@ def test_module_killed_in_a_restore(trio: Cluster, tmp_path: Path) -> None:
             api(trio, "STREAM.DELETE.BIG")
 
 
+@pytest.mark.slow
 def test_two_restores_at_once(trio: Cluster, tmp_path: Path) -> None:
     before = lost(trio, tmp_path / "BIG")
     with Proxy(trio.nodes[0].port) as proxy:

@@ -104,7 +104,7 @@ def scene(prepared: tuple[Server, Path, dict[str, Any]]) -> Iterator[Scene]:
     server.thaw()
 
 
-@BOTH
+@NEWEST
 def test_module_killed_in_the_middle(scene: Scene) -> None:
     scene.middle().kill()
     with within(60):
@@ -254,7 +254,8 @@ def test_stream_made_by_somebody_else_meanwhile(scene: Scene) -> None:
         assert oracle.compare(theirs, oracle.picture(scene.server)) == []
 
 
-@NEWEST
+@pytest.mark.slow
+@BOTH
 def test_half_a_stream_that_is_in_use(scene: Scene) -> None:
     """Somebody publishes into what a killed restore left: that is not cleared away as debris."""
     scene.middle().kill()
@@ -290,7 +291,8 @@ def test_whole_stream_that_went_on(scene: Scene) -> None:
     assert set(oracle.consumers(scene.server, "BIG")) == {"one", "two"}
 
 
-@NEWEST
+@pytest.mark.slow
+@BOTH
 def test_probe_of_a_killed_replacement(scene: Scene) -> None:
     """The stream that proves that another can be created is cleared by the next run; one that looks like it is not."""
     scene.assert_restored(run_module(RESTORE, scene.args()))

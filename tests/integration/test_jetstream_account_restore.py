@@ -92,6 +92,27 @@ def test_origins_come_first_and_nothing_is_copied_twice(server: Server, tmp_path
     assert not rounds.restore_account(server, tmp_path / "APP", streams=["B_SUM"])["changed"]
 
 
+def test_an_origin_that_keeps_messages_by_interest(server: Server, tmp_path: Path) -> None:
+    """From 2.14 on a stream that sources from it has a durable consumer there, which its own server makes anew."""
+    create(server, "KEPT", subjects=["kept.>"], retention="interest")
+    rounds.create_consumers(server, "KEPT", ["slow"])
+    create(server, "COPIED", sources=[{"name": "KEPT"}])
+    rounds.publish(server, "kept.x", *[b"%d" % number for number in range(10)])
+    rounds.wait_messages(server, "COPIED", 10)
+    assert len(rounds.take(server, "KEPT", "slow", 3)) == 3
+    before = oracle.picture(server, ["KEPT"])["KEPT"]["messages"]
+    assert len(before) == 7
+    rounds.backup_account(server, tmp_path / "APP")
+    assert not rounds.backup_account(server, tmp_path / "APP")["changed"]
+    rounds.delete(server, ["COPIED", "KEPT"])
+    rounds.restore_account(server, tmp_path / "APP")
+    assert not rounds.restore_account(server, tmp_path / "APP")["changed"]
+    assert oracle.compare(before, oracle.fetch(server, "KEPT")) == []
+    rounds.publish(server, "kept.x", b"new")
+    rounds.wait_messages(server, "COPIED", 11)
+    assert len(rounds.take(server, "KEPT", "slow", 20)) == 8
+
+
 @pytest.mark.slow
 @pytest.mark.lines
 def test_nothing_is_copied_twice_in_a_cluster(make_cluster: MakeCluster, tmp_path: Path) -> None:

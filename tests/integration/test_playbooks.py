@@ -108,6 +108,7 @@ def test_restore_takes_its_variables_and_the_environment(stocked: Server, playbo
     assert not playbook.run("account_restore", env=env, natsops_path=path)["changed"]
 
 
+@pytest.mark.slow
 def test_restore_replaces_only_when_told(stocked: Server, playbook: Playbook, tmp_path: Path) -> None:
     given: dict[str, Any] = {"natsops_path": str(tmp_path / "APP"), "natsops_connection": stocked.connection("app")}
     playbook.run("account_backup", **given, natsops_streams=["PLAIN"])

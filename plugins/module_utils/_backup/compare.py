@@ -45,7 +45,12 @@ def config_differences(wanted: Json, found: Json) -> list[str]:
 
 
 def lasting(config: Json) -> bool:
-    """Whether a consumer holds a position worth keeping: not one of those a client makes for itself and drops."""
+    """Whether a consumer holds a position worth keeping: not one of those a client makes for itself and drops.
+
+    Nor one of a stream that sources from this one (2.14): that stream's server makes it anew, with another subject.
+    """
+    if config.get("sourcing"):
+        return False
     return bool(config.get("durable_name")) or config.get("ack_policy", "none") != "none"
 
 

@@ -72,11 +72,9 @@ def relax(wanted: Json, backup: Backup, line: Line, *, is_origin: bool) -> Relax
     if 0 < limit < count and line.version >= (2, 12, 0):
         # Older lines neither mind nor can change it back.
         request["max_consumers"] = -1
-    left_out = any(not record.in_archive for record in backup.consumers)
-    replicated = int(wanted.get("num_replicas") or 1) > 1
-    if wanted.get("retention") == "interest" and backup.consumers and (left_out or replicated):
-        # Messages that wait only for a consumer that comes later would be dropped before it is there; a replica gets
-        # the consumers of the archive one after the other, and may have the messages before.
+    if wanted.get("retention") == "interest" and (backup.consumers or backup.manifest is None):
+        # Servers make the consumers of an archive one after the other, and may have the messages before: those that
+        # wait only for a consumer that comes later are dropped before it is there.
         request["retention"] = "limits"
     return Relaxed(wanted, request, splits)
 

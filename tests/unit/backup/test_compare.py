@@ -137,10 +137,11 @@ def test_deleted_messages_count() -> None:
         ({"durable_name": "d", "ack_policy": "none"}, True),
         ({"name": "n", "ack_policy": "explicit"}, True),
         ({"name": "n", "ack_policy": "none"}, False),
+        ({"durable_name": "JS_SRC_x", "ack_policy": "flow_control", "sourcing": True}, False),
         ({}, False),
     ],
 )
-def test_lasting(config: dict[str, str], lasts: bool) -> None:
+def test_lasting(config: dict[str, Any], lasts: bool) -> None:
     assert lasting(config) is lasts
 
 
