@@ -225,7 +225,8 @@ def test_two_at_once(scene: Scene) -> None:
     scene.assert_restored(first.wait(60))
 
 
-@NEWEST
+@pytest.mark.slow
+@BOTH
 def test_second_takes_over_from_one_that_was_cut_off(scene: Scene) -> None:
     """The first wakes up when its stream has been restored by another: it fails, and leaves that alone."""
     first = scene.middle()

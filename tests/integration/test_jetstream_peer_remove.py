@@ -106,6 +106,7 @@ def test_a_dead_server_is_removed_and_all_is_whole_again(
     assert any(when in kit.warned(one) for one in both)
 
 
+@pytest.mark.slow
 @pytest.mark.lines
 def test_no_spare_is_a_warning_and_a_fourth_server_heals(make_cluster: Any, apps: list[kit.App]) -> None:
     cluster = make_cluster(size=3)
