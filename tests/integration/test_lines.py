@@ -83,7 +83,7 @@ def test_every_replica_holds_the_same(turned: Round) -> None:
         return found
 
     assert copies()
-    wait_for(lambda: all(len(states) == 1 for states in copies().values()), 20, f"equal copies, not {copies()}")
+    wait_for(lambda: all(len(states) == 1 for states in copies().values()), 20, "equal copies on all servers")
 
 
 def test_a_restored_replica_survives_the_loss_of_the_leader(turned: Round) -> None:

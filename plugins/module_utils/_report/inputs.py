@@ -31,19 +31,9 @@ CONNECTION = (
     "request_timeout",
 )
 
+_LOGIN = ("context", "user", "password", "token", "credentials", "nkey_seed")
 #: What an account shares with the system account unless it says otherwise: where the servers are, not who logs in.
-INHERITED = (
-    "servers",
-    "ca_cert",
-    "client_cert",
-    "client_key",
-    "validate_certs",
-    "tls_first",
-    "domain",
-    "inbox_prefix",
-    "connect_timeout",
-    "request_timeout",
-)
+INHERITED = tuple(one for one in CONNECTION if one not in _LOGIN)
 
 
 class InputError(ValueError):
