@@ -25,7 +25,8 @@ from .inspect import Backup
 from .manifest import ConsumerRecord, Manifest
 from .opened import open_data
 from .plan import RestoreOptions, Target, wanted_config
-from .restore import Slot, restore_stream
+from .restore import restore_stream
+from .restoring import Slot
 from .results import RestoreResult
 
 if t.TYPE_CHECKING:

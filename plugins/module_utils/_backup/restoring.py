@@ -1,0 +1,176 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Carrying out the plan of one restore: make room, send, finish, and compare what came out with the backup."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+import typing as t
+
+from .._archive.natswalk import walk
+from .._nats.api import JetStream
+from .._nats.errors import ApiError, MisdirectedError
+from .._nats.model import Json, StreamInfo
+from . import compare
+from .consumers import finish_consumers
+from .errors import RestoreError, VerificationError
+from .finish import notes_on_loss, put_back, settle
+from .inspect import Backup
+from .live_sources import hold_back
+from .opened import open_data
+from .plan import Plan, RestoreOptions, Target
+from .presence import Presence
+from .relax import Relaxed, relax, relax_after
+from .results import RestoreResult
+from .room import clean_up, make_room, reveal
+from .sender import Sender
+from .sources import last_copied, same_but_starts, start_behind
+
+_ATTEMPTS = 4
+Slot = t.AsyncContextManager[t.Any]
+
+
+class OccupiedError(RestoreError):
+    """A stream of that name came to be after the plan was made; C(values["began"]) is the status where it is our own:
+    a cluster can take a stream that it has just made for another one."""
+
+
+class Restoring:
+    """Carries one plan out. Use L(run) once."""
+
+    def __init__(self, js: JetStream, backup: Backup, options: RestoreOptions, plan: Plan, target: Target) -> None:
+        self._js = js
+        self._backup = backup
+        self._options = options
+        self._plan = plan
+        self._target = target
+        self._presence = Presence(js, plan.name)
+        self._announced = False
+        self._warnings: list[str] = []
+
+    async def run(self, result: RestoreResult, slot: Slot) -> RestoreResult:
+        """Do what the plan says; returns C(result) completed. Raises on failure; what it began it cleans up."""
+        async with self._presence:
+            return await self._run(result, slot)
+
+    async def _run(self, result: RestoreResult, slot: Slot) -> RestoreResult:
+        plan = self._plan
+        statuses = {"create": "created", "replace": "replaced", "finish": "finished"}
+        status = "created" if plan.debris else statuses[plan.action]
+        if plan.action == "finish":
+            info = await self._js.stream_info(plan.name)
+            # Where it has to start behind what it copied, the run that began it has set so.
+            config = same_but_starts(plan.config, info.config)
+            relaxed = Relaxed(config, config)
+        else:
+            async with slot:
+                if plan.action == "replace":
+                    await make_room(self._js, plan)
+                self._warnings += await hold_back(self._js, plan.name, self._target.streams)
+                relaxed, info = await self._send_until_taken(status)
+        retention = str(plan.config.get("retention", "limits"))
+        names, notes = await finish_consumers(self._js, self._backup, info, retention)
+        self._warnings += notes
+        if relaxed.request is not relaxed.wanted or plan.config_update:
+            info = await put_back(self._js, info, relaxed.wanted, self._options.settle_timeout)
+        if plan.action != "finish":
+            await self._verify(info)
+        self._warnings += notes_on_loss(self._backup, relaxed.wanted)
+        if self._options.origins:
+            self._warnings += await settle(self._js, info, self._options.settle_timeout)
+        return dataclasses.replace(
+            result,
+            status=status,
+            state=info.state,
+            consumers=int(info.state.get("consumer_count") or 0),
+            consumers_created=tuple(names),
+            after=info.config,
+            warnings=(*result.warnings, *self._warnings),
+        )
+
+    async def _send_until_taken(self, status: str) -> tuple[Relaxed, StreamInfo]:
+        """Send; where the server refuses the configuration for what the stream holds, relax it and send again."""
+        config, changes = start_behind(self._plan.config, await self._copied())
+        if changes:
+            self._warnings.append(
+                f"stream {self._plan.name}: opt_start_seq of its sources was set ({', '.join(changes)}), so that"
+                " messages are not copied a second time from restored origins. Remove it only after a new message"
+                " has come from each."
+            )
+        relaxed = relax(config, self._backup, self._js.line, is_origin=self._plan.name in self._target.sourced)
+        if relaxed.identity_splits:
+            self._warnings.append(
+                f"stream {self._plan.name}: its replicas remember different creation times until they are restarted,"
+                " and what sources from it copies messages since the restore again whenever its leader changes. Restart"
+                " the servers one by one."
+            )
+        for attempt in range(_ATTEMPTS):
+            try:
+                info = await self._send(relaxed.request)
+            except ApiError as exc:
+                await self._clean_up()
+                once_more = isinstance(exc, MisdirectedError) and attempt < _ATTEMPTS // 2
+                again = relaxed if once_more else relax_after(exc, relaxed)
+                if again is None and exc.error == "stream_exists":
+                    raise OccupiedError(exc.message, values={"began": self._announced and status}) from exc
+                if again is None:
+                    raise
+                relaxed = again
+            except BaseException:
+                await asyncio.shield(self._clean_up())
+                raise
+            else:
+                return relaxed, info
+        raise RestoreError(f"stream {self._plan.name}: the server refused every way to restore it.")
+
+    async def _copied(self) -> t.Any:
+        if not self._plan.config.get("sources") or self._backup.format != "V2":
+            return {}
+        data = self._backup.data
+        return await asyncio.get_running_loop().run_in_executor(
+            None, lambda: last_copied(message.header for message in walk(data))
+        )
+
+    async def _send(self, config: Json) -> StreamInfo:
+        metadata = {**(config.get("metadata") or {}), compare.MARKER: self._presence.marker}
+        request = {"config": {**config, "metadata": metadata}, "state": self._backup.state}
+        timeout = max(30.0, self._js.connection.options.request_timeout)
+        try:
+            self._announced = True
+            subject = await self._js.restore(self._plan.name, request, timeout=timeout)
+        except MisdirectedError:
+            raise
+        except ApiError as exc:
+            self._announced = False
+            if exc.error != "stream_exists":
+                raise
+            replace = self._options.on_conflict == "replace"
+            await reveal(self._js, request["config"], self._presence, replace=replace)
+            raise OccupiedError(exc.message) from exc
+        with open_data(self._backup) as descriptor:
+            answer = await Sender(self._js, self._plan.name, subject, self._options.upload).send(descriptor)
+        return StreamInfo.parse(self._js.parse(answer, f"restore of {self._plan.name}"))
+
+    async def _clean_up(self) -> None:
+        if self._announced:  # otherwise the server refused at once, and nothing was begun
+            await clean_up(self._js, self._plan.name, self._presence)
+
+    async def _verify(self, info: StreamInfo) -> None:
+        """Compare the restored state with the backup's; a cluster is given time to settle."""
+        deadline = time.monotonic() + (15.0 if self._js.clustered else 3.0)
+        while True:
+            backup = self._backup
+            differences = compare.state_differences(backup.state, info, exact=backup.exact, up_to=backup.up_to)
+            if not differences:
+                return
+            if time.monotonic() > deadline:
+                raise VerificationError(
+                    f"stream {self._plan.name} was restored, and is not what the backup {self._backup.path} says:"
+                    f" {'; '.join(differences)}. It is left for you to look at; the backup is untouched."
+                )
+            await asyncio.sleep(0.25)
+            info = await self._js.stream_info(self._plan.name)
