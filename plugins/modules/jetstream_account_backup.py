@@ -149,10 +149,10 @@ streams:
     consumers:
       description: Number of consumers in the backup.
       type: int
-    started:
+    started_at:
       description: When its backup began, RFC 3339.
       type: str
-    finished:
+    finished_at:
       description: When its backup was complete, RFC 3339.
       type: str
     verified:

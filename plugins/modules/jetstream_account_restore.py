@@ -171,7 +171,7 @@ set:
   description: Name of the set that was restored.
   type: str
   returned: with O(set) or O(before)
-set_finished:
+set_finished_at:
   description: When that set was finished, RFC 3339.
   type: str
   returned: with O(set) or O(before)

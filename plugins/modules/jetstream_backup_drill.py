@@ -129,11 +129,11 @@ path:
   description: The directory that was looked into.
   type: str
   returned: success
-started:
+started_at:
   description: When the drill began, RFC 3339.
   type: str
   returned: success
-finished:
+finished_at:
   description: When it was over, RFC 3339.
   type: str
   returned: success

@@ -123,7 +123,7 @@ sets:
     newest:
       description: Whether it is the newest whole one of its account.
       type: bool
-    finished:
+    finished_at:
       description: When it was finished, RFC 3339.
       type: str
     checked:
@@ -199,10 +199,10 @@ backups:
     manifest:
       description: Whether there is a manifest.
       type: bool
-    started:
+    started_at:
       description: When the backup began, RFC 3339; with a manifest.
       type: str
-    finished:
+    finished_at:
       description: When the backup was complete, RFC 3339; with a manifest.
       type: str
     verified:

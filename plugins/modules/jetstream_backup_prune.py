@@ -67,7 +67,7 @@ removed:
   elements: str
   returned: success
 kept:
-  description: The other sets, each with C(set), C(finished) and the C(reason) why it stays.
+  description: The other sets, each with C(set), C(finished_at) and the C(reason) why it stays.
   type: list
   elements: dict
   returned: success

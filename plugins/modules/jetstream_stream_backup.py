@@ -109,11 +109,11 @@ bytes:
   description: Bytes transferred; 0 when nothing had changed.
   type: int
   returned: success
-started:
+started_at:
   description: When the backup began, RFC 3339.
   type: str
   returned: success, outside check mode or when unchanged
-finished:
+finished_at:
   description: When the backup was complete, RFC 3339.
   type: str
   returned: success, outside check mode or when unchanged

@@ -139,7 +139,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="natsops-bench-") as directory:
         root = Path(directory)
         paths = []
-        for version in ("2.15.2", "2.14.9"):
+        for version in ("2.15.3", "2.14.10"):
             with Server(Options(version=version)) as server:
                 asyncio.run(fill(server, "BIG", options.size * MIB))
                 asyncio.run(fill_small(server, "SMALL", options.messages))

@@ -420,7 +420,7 @@ def test_restore_with_the_wrong_module(place: Place) -> None:
 
 @pytest.fixture(scope="module")
 def older() -> Iterator[Server]:
-    with Server(Options(version="2.14.9")) as server:
+    with Server(Options(version="2.14.10")) as server:
         yield server
 
 
@@ -430,7 +430,7 @@ def test_v2_archive_on_an_older_line(check: bool, older: Server, place: Place) -
         place = Place(place.server, FIXTURES / "2.15.2" / "gaps", place.account)
     with untouched(place.stream, endpoint=older):
         args = arguments("jetstream_stream_restore", place, **older.connection())
-        fails("jetstream_stream_restore", args, "format_unsupported", "V2", "2.14.9", "2.15 or newer", check=check)
+        fails("jetstream_stream_restore", args, "format_unsupported", "V2", "2.14.10", "2.15 or newer", check=check)
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -454,7 +454,7 @@ def test_memory_stream_on_an_older_line(check: bool, older: Server, tmp_path: Pa
     make_stream(older, f"MEM{check}", storage="memory")
     with untouched(tmp_path, endpoint=older):
         args = {**older.connection(), "stream": f"MEM{check}", "path": str(tmp_path / "new")}
-        fails("jetstream_stream_backup", args, "memory_stream_unsupported", f"MEM{check}", "2.14.9", "Mirror it",
+        fails("jetstream_stream_backup", args, "memory_stream_unsupported", f"MEM{check}", "2.14.10", "Mirror it",
               check=check)  # fmt: skip
 
 

@@ -74,9 +74,9 @@ def test_two_clusters_joined_by_gateways(make_cluster: Any, apps: list[kit.App])
 
 def test_an_older_meta_leader_among_newer_servers(make_cluster: Any, apps: list[kit.App]) -> None:
     """2.14 does not tell the stream leaders of 2.15 which replicas they are to have: a newer leader heals it."""
-    cluster: Cluster = make_cluster(size=4, start=False, version="2.14.9")
+    cluster: Cluster = make_cluster(size=4, start=False, version="2.14.10")
     for node in cluster.nodes[:2]:
-        node._program = nats_server("2.15.2")
+        node._program = nats_server("2.15.3")
     cluster.start()
     app = kit.client(apps, cluster)
     names = [f"S{number}" for number in range(6)]

@@ -198,7 +198,7 @@ def test_tls_first(server_version: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", ["scheme", "authority", "certificate", "scheme unchecked"])
 def test_no_password_without_tls_where_tls_is_wanted(way: str, secure: Server, tmp_path: Path) -> None:
     """A plain server, or somebody in between, gets to hear nothing but the handshake that fails."""
-    info = {"server_id": "X", "version": "2.15.2", "max_payload": 1048576, "headers": True, "auth_required": True}
+    info = {"server_id": "X", "version": "2.15.3", "max_payload": 1048576, "headers": True, "auth_required": True}
     tls = tls_of(secure)
     with talking_port(b"INFO " + json.dumps(info).encode() + b" \r\n") as (port, heard):
         ways: dict[str, Where] = {

@@ -45,7 +45,7 @@ RESTORE = "jetstream_stream_restore"
 SMALL_BACKUP = {"chunk_size": 32 * 1024, "window_size": 256 * 1024}
 SMALL_RESTORE = {"chunk_size": 32 * 1024, "in_flight": 4}
 # The oldest line that is not known to lose servers when leaders move in a restore, beside the newest.
-LINES = ["2.15.2", pytest.param("2.12.15", marks=pytest.mark.slow)]
+LINES = ["2.15.3", pytest.param("2.12.15", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(params=LINES)

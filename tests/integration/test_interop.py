@@ -44,7 +44,7 @@ class Home:
         rounds.delete_all(self.server)
 
 
-@pytest.fixture(scope="module", params=["2.14.9", "2.15.2"], ids=["V1", "V2"])
+@pytest.fixture(scope="module", params=["2.14.10", "2.15.3"], ids=["V1", "V2"])
 def home(request: pytest.FixtureRequest, nats_cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     with Server(Options(version=request.param)) as server:
         yield Home(server, nats_cli, tmp_path_factory.mktemp("interop"))
@@ -137,7 +137,7 @@ def test_an_old_name_for_v2_data_is_read(home: Home) -> None:
 
 def test_an_empty_directory_that_the_command_line_left_is_passed_over(nats_cli: Cli, tmp_path: Path) -> None:
     """Before 2.15 a stream in memory cannot be backed up; the command line leaves an empty directory of its name."""
-    with Server(Options(version="2.14.9")) as server:
+    with Server(Options(version="2.14.10")) as server:
         make_streams(server, ["EMPTY", "MEMORY", "PLAIN"])
         before = oracle.picture(server, ["EMPTY", "PLAIN"])
         said = nats_cli.run(server, "backup", "account", tmp_path / "APP", "--consumers", "--force", check=False)
@@ -154,7 +154,7 @@ def test_an_empty_directory_that_the_command_line_left_is_passed_over(nats_cli: 
 
 
 def test_the_command_line_restores_what_the_module_wrote_beside_a_memory_stream(nats_cli: Cli, tmp_path: Path) -> None:
-    with Server(Options(version="2.14.9")) as server:
+    with Server(Options(version="2.14.10")) as server:
         make_streams(server, ["EMPTY", "MEMORY"])
         rounds.backup_account(server, tmp_path / "APP")
         rounds.delete_all(server)

@@ -106,7 +106,7 @@ def test_deleted_streams_leave_with_prune_only(server: Server, tmp_path: Path) -
 
 
 def test_memory_streams_of_an_older_line(make_server: MakeServer, tmp_path: Path) -> None:
-    server = make_server(version="2.14.9")
+    server = make_server(version="2.14.10")
     make_streams(server, ["EMPTY", "MEMORY"])
     check = rounds.backup_account(server, tmp_path / "APP", check=True)
     result = rounds.backup_account(server, tmp_path / "APP")

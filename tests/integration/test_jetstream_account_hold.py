@@ -30,7 +30,7 @@ def test_what_answers_is_not_touched(make_server: MakeServer, tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("version", ["2.15.2", "2.12.15"])
+@pytest.mark.parametrize("version", ["2.15.3", "2.12.15"])
 def test_lost_streams_take_nothing_until_they_are_restored(make_cluster: Any, tmp_path: Path, version: str) -> None:
     cluster = make_cluster(size=4, version=version)
     app = kit.App(cluster)

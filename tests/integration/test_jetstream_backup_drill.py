@@ -124,7 +124,7 @@ def test_damage_is_found_before_the_restore_and_the_others_go_on(home: Home, tmp
 
 def test_what_only_a_restore_shows(tmp_path: Path) -> None:
     """V1 records that do not match their own hash: checks take them, and servers count them, but cannot read them."""
-    with Server(Options(version="2.14.9")) as server:
+    with Server(Options(version="2.14.10")) as server:
         rounds.create_streams(server, ["A", "B", "C"])
         for name in "ABC":
             rounds.publish(server, f"{name}.x", *(b"message %d of many" % number for number in range(50)))
@@ -138,7 +138,7 @@ def test_what_only_a_restore_shows(tmp_path: Path) -> None:
     raw = b"".join(decode_frame(frame) for frame in frames_of(data))
     data.write_bytes(compressed_stream(raw.replace(b"message 49 of many", b"message 4O of many")))
     assert rounds.info(tmp_path / "APP", "full")["valid"]
-    for version in ("2.14.9", "2.15.2"):
+    for version in ("2.14.10", "2.15.3"):
         done = drill(tmp_path / "APP", version)
         found = by_name(done)
         assert (found["A"]["status"], found["B"]["status"]) == ("different", "identical")
@@ -149,10 +149,10 @@ def test_what_only_a_restore_shows(tmp_path: Path) -> None:
 
 
 def test_a_server_older_than_the_format_is_refused(tmp_path: Path) -> None:
-    with Server(Options(version="2.15.2")) as server:
+    with Server(Options(version="2.15.3")) as server:
         rounds.create_streams(server, ["A"])
         rounds.backup_account(server, tmp_path / "APP")
-    done = drill(tmp_path / "APP", "2.14.9", temp_path=str(tmp_path))
+    done = drill(tmp_path / "APP", "2.14.10", temp_path=str(tmp_path))
     assert (done["failed"], done["error"]) == (True, "format_unsupported")
     assert "2.15 or newer" in done["msg"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["APP", "APP.json"]

@@ -20,7 +20,7 @@ from servers.samples import make_streams
 MODULE = "natsops.jetstream.jetstream_backup_info"
 
 
-@pytest.fixture(scope="module", params=["2.14.9", "2.15.2"], ids=["V1", "V2"])
+@pytest.fixture(scope="module", params=["2.14.10", "2.15.3"], ids=["V1", "V2"])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The backup of an account; its server is gone."""
     path = tmp_path_factory.mktemp("made") / "APP"
@@ -76,7 +76,7 @@ def test_through_a_playbook(made: Path) -> None:
     assert plain["format"] == ("V2" if data_of(made / "PLAIN").name == "stream.arc.s2" else "V1")
     assert plain["archive_size"] == data_of(made / "PLAIN").stat().st_size
     assert plain["account"] == "APP"
-    assert plain["started"] < plain["finished"]
+    assert plain["started_at"] < plain["finished_at"]
     assert plain["problems"] == []
 
 

@@ -112,7 +112,7 @@ def test_sets_from_the_first_to_the_last(server: Server, tmp_path: Path, nats_cl
     assert back["set"] == second["set"]
     assert oracle.compare(picture, oracle.picture(server)) == []
     rounds.delete_all(server)
-    moment = about(path, first["set"])["finished"]
+    moment = about(path, first["set"])["finished_at"]
     assert rounds.restore_account(server, path, before=moment)["set"] == first["set"]
     assert sorted(oracle.stream_names(server)) == ["EMPTY", "GAPS", "PLAIN"]
     rounds.delete_all(server)

@@ -145,7 +145,9 @@ def test_what_is_wrong_comes_first(repository: Path, tmp_path: Path) -> None:
     older.unlink()
     noted = place / "PLAIN" / "PLAIN" / "drill.json"
     manifest = rounds.manifest(place / "PLAIN" / "PLAIN")
-    noted.write_text(json.dumps({"identity": manifest["digest"], "time": manifest["started"], "status": "different"}))
+    noted.write_text(
+        json.dumps({"identity": manifest["digest"], "time": manifest["started_at"], "status": "different"})
+    )
     done = report(place, dest, max_age=0.001)
     said = {(one["account"], one["stream"]): one for one in done["problems"] if "Too old" not in one["text"]}
     assert {key: one["severity"] for key, one in said.items()} == {

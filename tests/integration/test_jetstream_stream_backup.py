@@ -20,7 +20,7 @@ from servers.samples import make_streams
 MODULE = "natsops.jetstream.jetstream_stream_backup"
 
 
-@pytest.fixture(scope="module", params=["2.14.9", "2.15.2"], ids=["V1", "V2"])
+@pytest.fixture(scope="module", params=["2.14.10", "2.15.3"], ids=["V1", "V2"])
 def home(request: pytest.FixtureRequest) -> Iterator[Server]:
     with Server(Options(version=request.param)) as server:
         yield server
@@ -120,7 +120,7 @@ def test_a_backup_goes_over_to_the_other_format(server: Server, tmp_path: Path) 
     """After an upgrade only one data file is left."""
     make_streams(server, ["EMPTY"])
     path = tmp_path / "EMPTY"
-    other = "2.14.9" if server.line >= (2, 15) else "2.15.2"
+    other = "2.14.10" if server.line >= (2, 15) else "2.15.3"
     with Server(Options(version=other)) as before:
         make_streams(before, ["EMPTY"])
         rounds.backup_stream(before, path, "EMPTY")

@@ -107,7 +107,7 @@ def test_between_file_and_memory(server: Server, tmp_path: Path) -> None:
 
 
 def test_before_2_15_v1_keeps_its_name_and_its_storage(make_server: MakeServer, tmp_path: Path) -> None:
-    old = make_server(version="2.14.9")
+    old = make_server(version="2.14.10")
     make_streams(old, ["PLAIN"])
     rounds.backup_stream(old, tmp_path / "PLAIN", "PLAIN")
     rounds.delete_all(old)

@@ -17,7 +17,7 @@ from servers.fixtures import MakeServer
 from servers.samples import make_streams
 
 pytestmark = [pytest.mark.lines, pytest.mark.slow]
-NEWEST = "2.15.2"
+NEWEST = "2.15.3"
 
 
 @pytest.fixture(scope="module", params=[1, 3], ids=["R1", "R3"])
@@ -118,7 +118,7 @@ def test_what_this_line_does_not_know_is_refused_or_dropped(
     server_version: str, make_server: MakeServer, tmp_path: Path
 ) -> None:
     """Streams of 2.14, the last line that writes V1, on this one."""
-    source = make_server(version="2.14.9")
+    source = make_server(version="2.14.10")
     make_streams(source, ["TTL", "COUNTER", "BATCHED", "PAUSED", "PRIORITY", "PLAIN"])
     before = oracle.picture(source)
     rounds.backup_account(source, tmp_path / "APP")

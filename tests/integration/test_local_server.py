@@ -231,8 +231,8 @@ def script(folder: Path, text: str) -> str:
     [
         (None, "server_binary", "no program"),
         ("echo something else", "server_binary", "is not a nats-server"),
-        ("[ $1 = --version ] && echo nats-server: v2.15.2 || { echo broken disk; exit 3; }", "server_failed", "broken"),
-        ("[ $1 = --version ] && echo nats-server: v2.15.2 || exec sleep 60", "server_failed", "not ready"),
+        ("[ $1 = --version ] && echo nats-server: v2.15.3 || { echo broken disk; exit 3; }", "server_failed", "broken"),
+        ("[ $1 = --version ] && echo nats-server: v2.15.3 || exec sleep 60", "server_failed", "not ready"),
     ],
 )
 async def test_a_server_that_cannot_be_had(tmp_path: Path, program: str | None, error: str, text: str) -> None:

@@ -58,7 +58,7 @@ def test_a_server_is_emptied_under_load(make_cluster: Any, apps: list[kit.App], 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("version", ["2.15.2", "2.12.15"])
+@pytest.mark.parametrize("version", ["2.15.3", "2.12.15"])
 def test_names_check_mode_and_a_second_run(
     make_cluster: Any, apps: list[kit.App], tmp_path: Path, version: str
 ) -> None:

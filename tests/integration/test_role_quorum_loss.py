@@ -74,7 +74,7 @@ def back_up(cluster: Any, runbooks: Runbooks) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_two_of_three_are_gone(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
-    cluster = make_cluster(size=3, version="2.15.2", tags=kit.tags(3))
+    cluster = make_cluster(size=3, version="2.15.3", tags=kit.tags(3))
     app = stocked(cluster, apps, "n2")
     runbooks = Runbooks(cluster, tmp_path, jetstream_save_path=str(tmp_path / "saved"))
     back_up(cluster, runbooks)
@@ -104,7 +104,7 @@ def test_two_of_three_are_gone(make_cluster: Any, apps: list[kit.App], tmp_path:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_stale_survivor_is_refused(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
-    cluster = make_cluster(size=3, version="2.15.2")
+    cluster = make_cluster(size=3, version="2.15.3")
     app = kit.client(apps, cluster)
     app.stream("A", 3)
     app.fill("A", 10)
@@ -132,7 +132,7 @@ def test_a_stale_survivor_is_refused(make_cluster: Any, apps: list[kit.App], tmp
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("version", ["2.10.29", "2.11.17", "2.12.15", "2.14.9"])
+@pytest.mark.parametrize("version", ["2.10.29", "2.11.17", "2.12.15", "2.14.10"])
 def test_an_older_line_starts_the_old_names(
     version: str, make_cluster: Any, apps: list[kit.App], tmp_path: Path
 ) -> None:

@@ -39,7 +39,7 @@ class Source:
             assert len(seen["messages"]) > 3, name
 
 
-LINES = ["2.10.29", pytest.param("2.14.9", marks=pytest.mark.slow), "2.15.2"]
+LINES = ["2.10.29", pytest.param("2.14.10", marks=pytest.mark.slow), "2.15.3"]
 
 
 @pytest.fixture(scope="module", params=LINES)
@@ -49,7 +49,7 @@ def source(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def target():
-    with Server(Options(version="2.15.2")) as server:
+    with Server(Options(version="2.15.3")) as server:
         yield server
 
 
@@ -82,7 +82,7 @@ def test_under_another_name_cut_at_a_time(source, target, name):
         done = restore(target, source.path / name, **options)
         assert done["status"] == "created", done
         assert done["selected"]["messages"] == len(wanted) < len(seen)
-        assert done["selected"]["converted"] == (source.path.name != "2.15.2")
+        assert done["selected"]["converted"] == (source.path.name != "2.15.3")
         assert oracle.compare(wanted, oracle.fetch(target, "CUT")) == []
         for consumer in oracle.consumers(target, "CUT").values():
             assert consumer["delivered"]["stream_seq"] <= cut.seq
@@ -198,12 +198,12 @@ def test_an_account_as_of_a_moment(source, target):
 
 
 def test_an_older_server_is_refused(source):
-    with Server(Options(version="2.14.9")) as older:
+    with Server(Options(version="2.14.10")) as older:
         done = restore(older, source.path / "GAPS", until="5")
         assert done["failed"]
         assert done["error"] == "selection_unsupported"
         assert "2.15" in done["msg"]
-        if source.path.name != "2.15.2":
+        if source.path.name != "2.15.3":
             done = restore(older, source.path / "GAPS", stream="OTHER")
             assert done["error"] == "rename_unsupported"
         assert oracle.stream_names(older) == []

@@ -21,7 +21,7 @@ from servers.catalogue import SAMPLES
 from servers.oracle import Message
 from servers.samples import choose, make_streams
 
-LINES = ["2.10.29", "2.12.15", "2.14.9", "2.15.2"]
+LINES = ["2.10.29", "2.12.15", "2.14.10", "2.15.3"]
 
 
 def read(path: Path) -> tuple[list[Message], dict]:
@@ -54,8 +54,8 @@ def info(path, **options):
 # Encrypted stores and plain ones, of every line; one of the two of each line in every run.
 STORES = [
     ("2.10.29", "aes"),
-    ("2.14.9", None),
-    ("2.15.2", "chacha"),
+    ("2.14.10", None),
+    ("2.15.3", "chacha"),
     *(pytest.param(*pair, marks=pytest.mark.slow) for pair in zip(LINES, [None, "chacha", "aes", None], strict=True)),
     pytest.param("2.12.15", None, marks=pytest.mark.slow),
 ]
@@ -94,7 +94,7 @@ def test_archives_read_as_a_client_sees_the_streams(version, encryption, nats_cl
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("version", ["2.10.29", "2.15.2"])
+@pytest.mark.parametrize("version", ["2.10.29", "2.15.3"])
 def test_ten_thousand_consumers(version, tmp_path):
     with Server(Options(version=version)) as server:
         # Without it servers of 2.15 allow 1000.
@@ -125,7 +125,7 @@ def test_ten_thousand_consumers(version, tmp_path):
 def large(tmp_path_factory):
     """A stream large enough for worker processes, in both formats."""
     root = tmp_path_factory.mktemp("large")
-    for version in ("2.14.9", "2.15.2"):
+    for version in ("2.14.10", "2.15.3"):
         with Server(Options(version=version)) as server:
             oracle.request(server, "STREAM.CREATE.BIG", {"name": "BIG", "subjects": ["big.>"], "num_replicas": 1})
 
@@ -162,7 +162,7 @@ def test_through_ansible_with_worker_processes(large):
         assert found["last_full_check"]["valid"]
 
 
-@pytest.mark.parametrize("version", ["2.14.9", "2.15.2"])
+@pytest.mark.parametrize("version", ["2.14.10", "2.15.3"])
 def test_damage_that_a_quick_look_does_not_see_is_not_uploaded(large, version, tmp_path):
     """One bit in the middle of a compressed block, under a manifest that was made to fit."""
     (data,) = (large / version).glob("stream.*")
@@ -186,7 +186,7 @@ def test_damage_that_a_quick_look_does_not_see_is_not_uploaded(large, version, t
     offset = int(problem["place"].split()[1])
     assert offset <= place <= offset + (1 << 20)
     assert problem["meaning"]
-    with Server(Options(version="2.15.2")) as server:
+    with Server(Options(version="2.15.3")) as server:
         done = run_module("jetstream_stream_restore", {**server.connection("app"), "path": str(path), "verify": "full"})
         assert done["failed"]
         assert done["error"] == "backup_invalid"
@@ -199,7 +199,7 @@ def test_damage_that_a_quick_look_does_not_see_is_not_uploaded(large, version, t
 
 
 def test_an_unchanged_backup_is_checked_in_full_once(tmp_path):
-    with Server(Options(version="2.15.2")) as server:
+    with Server(Options(version="2.15.3")) as server:
         make_streams(server, ["PLAIN"])
         path = tmp_path / "set"
         backup(server, path)
@@ -213,7 +213,7 @@ def test_an_unchanged_backup_is_checked_in_full_once(tmp_path):
 
 def test_check_mode_writes_nothing(large):
     before = sorted(str(each) for each in large.rglob("*"))
-    result = run_module("jetstream_backup_info", {"path": str(large / "2.15.2"), "verify": "full"}, check=True)
+    result = run_module("jetstream_backup_info", {"path": str(large / "2.15.3"), "verify": "full"}, check=True)
     assert result["valid"]
     assert not result["changed"]
     assert sorted(str(each) for each in large.rglob("*")) == before

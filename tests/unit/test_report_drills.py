@@ -75,8 +75,8 @@ def done(*streams: dict[str, Any]) -> dict[str, Any]:
         "schema": "natsops.drill/1",
         "passed": all(one["identical"] for one in streams),
         "path": ROOT,
-        "started": "",
-        "finished": "",
+        "started_at": "",
+        "finished_at": "",
         "server_version": "2.15.2",
         "cleared": [],
         "summary": {"messages": 10, "rto": 1.25, "rpo": 7300.0},
@@ -86,7 +86,7 @@ def done(*streams: dict[str, Any]) -> dict[str, Any]:
 
 def concluded(**changes: Any) -> dict[str, Any]:
     given = {"decision": {"plan": [], "backups": 2}, **changes}
-    return make_report({"started": "2026-11-22T10:00:00Z", "check_mode": False, **drills.conclude(given)})
+    return make_report({"started_at": "2026-11-22T10:00:00Z", "check_mode": False, **drills.conclude(given)})
 
 
 def test_all_is_well() -> None:

@@ -126,7 +126,7 @@ def describe(backup: Backup) -> Json:
         "manifest": manifest is not None,
     }
     if manifest is not None:
-        answer.update({key: manifest_json(manifest)[key] for key in ("started", "finished", "verified")})
+        answer.update({key: manifest_json(manifest)[key] for key in ("started_at", "finished_at", "verified")})
         answer.update(account=manifest.account, server=manifest.server, stream_created=manifest.created)
     elif backup.report is not None:
         answer["consumers"] = [consumer.name for consumer in backup.report.consumers]

@@ -52,6 +52,6 @@ def _prune(context: Context) -> Outcome:
     values = {
         "path": path,
         "removed": [one.name for one in done.removed],
-        "kept": [{"set": one.name, "finished": one.finished, "reason": reason} for one, reason in done.kept],
+        "kept": [{"set": one.name, "finished_at": one.finished_at, "reason": reason} for one, reason in done.kept],
     }
     return Outcome(bool(done.removed), values)

@@ -64,9 +64,9 @@ def _set_json(account: str, one: BackupSet, first: bool, now: datetime.datetime)
         return {**answer, "trouble": one.trouble or "its file is missing"}
     about = one.about
     answer.update(
-        finished=about.finished,
-        checked=about.checked or about.finished,
-        age=round(age(about.checked or about.finished, now), 1),
+        finished_at=about.finished_at,
+        checked=about.checked or about.finished_at,
+        age=round(age(about.checked or about.finished_at, now), 1),
         streams={name: member_json(member, None, now) for name, member in sorted(about.streams.items())},
     )
     return answer
@@ -74,7 +74,7 @@ def _set_json(account: str, one: BackupSet, first: bool, now: datetime.datetime)
 
 def member_json(member: Member, manifest: Manifest | None, now: datetime.datetime) -> Json:
     """How a stream is in a set; C(age) counts from when its backup was last found to be what the stream is."""
-    at = member.current_at or (manifest.started if manifest else "")
+    at = member.current_at or (manifest.started_at if manifest else "")
     answer: Json = {"status": member.status, "current_at": at or None, "age": round(age(at, now), 1) if at else None}
     return {**answer, "reason": member.reason} if member.reason else answer
 

@@ -67,7 +67,7 @@ def _known(backup: Backup, account: str) -> tuple[KnownBackup | None, str]:
         taken = os.path.getmtime(os.path.join(backup.path, "backup.json"))
         config, state, consumers, ephemeral = backup.config, backup.state, {}, frozenset[str]()
     else:
-        taken = parse_ns(manifest.started) / 1e9
+        taken = parse_ns(manifest.started_at) / 1e9
         config, state = manifest.config, manifest.state
         account = manifest.account or account
         ephemeral = frozenset(one.name for one in manifest.consumers if not one.config.get("durable_name"))

@@ -74,8 +74,8 @@ async def drill(context: Context) -> Outcome:
     evidence: Json = {
         "schema": SCHEMA,
         "path": path,
-        "started": started,
-        "finished": now(),
+        "started_at": started,
+        "finished_at": now(),
         "server_version": run.version,
         "cleared": run.cleared,
         "streams": [describe(result, started) for result in results],
@@ -143,7 +143,7 @@ def describe(result: Drill, moment: str) -> Json:
         "identical": result.status == "identical",
         "format": backup.format,
         "set": membership(backup.path, {}).get("set", ""),
-        "backed_up": manifest.started if manifest else "",
+        "backed_up": manifest.started_at if manifest else "",
         "age": age(backup, moment),
         "archive_size": backup.size,
         "messages": result.reading.messages,
@@ -171,7 +171,7 @@ def age(backup: Backup, moment: str) -> float | None:
     """
     if backup.manifest is None:
         return None
-    at = membership(backup.path, {}).get("current_at") or backup.manifest.started
+    at = membership(backup.path, {}).get("current_at") or backup.manifest.started_at
     return round((parse_ns(moment) - parse_ns(at)) / 1e9, 3)
 
 

@@ -206,7 +206,7 @@ async def account_restore(context: Context) -> Outcome:
             "account": account,
             "streams": [restore_json(result) for result in results],
             "summary": {name: statuses.count(name) for name in names},
-            **({"set": chosen.name, "set_finished": chosen.finished} if chosen else {}),
+            **({"set": chosen.name, "set_finished_at": chosen.finished_at} if chosen else {}),
         },
         diff=_diff(results),
         warnings=tuple(warning for result in results for warning in result.warnings),

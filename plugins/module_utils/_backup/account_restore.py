@@ -177,11 +177,11 @@ class AccountRestore:
         if member is None:
             return (
                 "it does not belong to the backup any more: when the account was last backed up"
-                f" ({described.finished}), the stream had been deleted. Set stale to restore it all the same"
+                f" ({described.finished_at}), the stream had been deleted. Set stale to restore it all the same"
             )
         if member.status not in ("current", "carried"):
             return (
-                f"the directory holds an older backup: the last one ({described.finished}) ended with"
+                f"the directory holds an older backup: the last one ({described.finished_at}) ended with"
                 f" {member.reason or member.status!r}. Set stale to restore it all the same"
             )
         return ""

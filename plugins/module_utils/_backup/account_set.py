@@ -154,7 +154,7 @@ class SetBackup(AccountBackup):
                 link_stream(self._place(result.stream), place)
             if result.status in ("transferred", "unchanged"):
                 # A backup that was begun is of the stream as it was then, at the latest.
-                at = result.manifest.started if result.changed and result.manifest else moment
+                at = result.manifest.started_at if result.changed and result.manifest else moment
                 members[result.stream] = dataclasses.replace(member_of(result), current_at=at)
             else:
                 members[result.stream] = member_of(result)

@@ -56,7 +56,7 @@ def last_check(backup: Backup) -> Checked | None:
         pass
     manifest = backup.manifest
     if manifest is not None and manifest.verified == _LEVEL:
-        return Checked(own, manifest.finished, valid=True)
+        return Checked(own, manifest.finished_at, valid=True)
     return None
 
 

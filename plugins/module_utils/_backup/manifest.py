@@ -102,8 +102,8 @@ class Manifest:
     consumers: tuple[ConsumerRecord, ...]
     with_consumers: bool
     server: Json
-    started: str
-    finished: str
+    started_at: str
+    finished_at: str
     verified: str
     max_payload: int
 
@@ -142,7 +142,11 @@ class Manifest:
             if not {entry.name for entry in body["files"]} < STREAM_FILES:
                 raise ValueError("it names files that are no part of a backup")
             body["consumers"] = tuple(ConsumerRecord(**entry) for entry in body["consumers"])
-            return cls(**body)
+            # Manifests of versions before the first release; their digest stays the one that sets know.
+            body.update({f"{name}_at": body.pop(name) for name in ("started", "finished") if name in body})
+            manifest = cls(**body)
+            vars(manifest)["digest"] = digest
+            return manifest
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
             raise InvalidBackupError(f"{path} cannot be read as a manifest: {exc}.", error="manifest_invalid") from None
 

@@ -131,10 +131,10 @@ def describe(backup: Backup) -> Json:
     if checked is not None:
         verified = {"level": "full", **(checked_json(checked) or {})}
     elif manifest is not None:
-        verified = {"level": manifest.verified, "time": manifest.finished, "valid": True}
+        verified = {"level": manifest.verified, "time": manifest.finished_at, "valid": True}
     return {
         "account": manifest.account if manifest else "",
-        "backed_up": manifest.started if manifest else "",
+        "backed_up": manifest.started_at if manifest else "",
         "format": backup.format,
         "messages": int(backup.state.get("messages") or 0),
         "bytes": int(backup.state.get("bytes") or 0),
@@ -165,8 +165,8 @@ def _set(one: BackupSet, first: bool) -> Json:
         "whole": one.whole,
         "complete": one.complete,
         "newest": first,
-        "finished": one.finished,
-        "checked": (about.checked or about.finished) if about else "",
+        "finished_at": one.finished_at,
+        "checked": (about.checked or about.finished_at) if about else "",
         "trouble": one.trouble or ("" if one.whole else "it was not finished"),
     }
 

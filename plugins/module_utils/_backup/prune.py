@@ -53,7 +53,7 @@ def plan_prune(sets: t.Sequence[BackupSet], keep: Keep, now: datetime.datetime) 
             kept.append((one, "it is the newest complete one"))
         elif one.name in last:
             kept.append((one, f"it is one of the last {keep.last}"))
-        elif keep.days is not None and age(one.finished, now) <= keep.days * DAY:
+        elif keep.days is not None and age(one.finished_at, now) <= keep.days * DAY:
             kept.append((one, f"it is not older than {keep.days:g} days"))
         else:
             removed.append(one)

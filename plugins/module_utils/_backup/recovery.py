@@ -115,7 +115,7 @@ class Recovery:
         return Recovered(
             name,
             status,
-            since=manifest.started,
+            since=manifest.started_at,
             messages=int(manifest.state.get("messages") or 0),
             last_seq=recreated.last_seq(manifest.state),
             live_seq=recreated.last_seq(live[name].state) if name in live else None,

@@ -46,9 +46,9 @@ class BackupSet:
         return self.about is not None and self.about.complete
 
     @property
-    def finished(self) -> str:
+    def finished_at(self) -> str:
         """When it was finished, RFC 3339; empty if it was not."""
-        return self.about.finished if self.about else ""
+        return self.about.finished_at if self.about else ""
 
 
 def is_set_name(name: str) -> bool:
@@ -92,14 +92,14 @@ def choose(sets: t.Sequence[BackupSet], path: str, wanted: str = LATEST, before:
     C(before): RFC 3339, or in the form of a set's name. Raises PathError that names the sets there are.
     """
     whole = [one for one in sets if one.whole]
-    there = ", ".join(f"{one.name} (finished {one.finished})" for one in whole[-10:]) or "none"
+    there = ", ".join(f"{one.name} (finished {one.finished_at})" for one in whole[-10:]) or "none"
     there = f"... {there}" if len(whole) > 10 else there
     if not whole:
         half = f" {len(sets)} are not whole." if sets else ""
         raise PathError(f"There is no whole set in {path}.{half} Make a backup first.", error="set_not_found")
     if before:
         moment = parse_moment(before)
-        chosen = [one for one in whole if parse_moment(one.finished) <= moment]
+        chosen = [one for one in whole if parse_moment(one.finished_at) <= moment]
         if not chosen:
             raise PathError(
                 f"No set in {path} was finished before {before}; there are: {there}.", error="set_not_found"

@@ -99,8 +99,8 @@ def manifest_json(manifest: Manifest) -> Json:
         "first_seq": manifest.state.get("first_seq", 0),
         "last_seq": manifest.state.get("last_seq", 0),
         "consumers": len(manifest.consumers),
-        "started": manifest.started,
-        "finished": manifest.finished,
+        "started_at": manifest.started_at,
+        "finished_at": manifest.finished_at,
         "verified": manifest.verified,
     }
 

@@ -42,7 +42,7 @@ class SetFile:
     """
 
     account: str
-    finished: str
+    finished_at: str
     complete: bool
     streams: t.Mapping[str, Member]
     checked: str = ""
@@ -62,7 +62,10 @@ def load(path: str) -> SetFile | None:
             raise InvalidBackupError(f"{place} has the unknown format {body['set']!r}.", error="manifest_unknown")
         members = {name: Member(**member) for name, member in body["streams"].items()}
         checked = str(body.get("checked") or "")
-        return SetFile(body["account"], body["finished"], bool(body["complete"]), members, checked)
+        finished_at = body[
+            "finished_at" if "finished_at" in body else "finished"
+        ]  # the latter before the first release
+        return SetFile(body["account"], finished_at, bool(body["complete"]), members, checked)
     except FileNotFoundError:
         return None
     except OSError as exc:
@@ -110,7 +113,7 @@ def store(path: str, about: SetFile) -> None:
     body: Json = {
         "set": FORMAT,
         "account": about.account,
-        "finished": about.finished,
+        "finished_at": about.finished_at,
         "complete": about.complete,
         "streams": {name: _member_json(member) for name, member in sorted(about.streams.items())},
     }

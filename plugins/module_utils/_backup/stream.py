@@ -191,8 +191,8 @@ def _finish(
         consumers=records,
         with_consumers=source.consumers is not None,
         server={key: info.get(key) for key in ("version", "server_name", "cluster", "domain") if info.get(key)},
-        started=started,
-        finished=now(),
+        started_at=started,
+        finished_at=now(),
         verified=options.verify,
         max_payload=js.connection.max_payload,
     )

@@ -102,14 +102,14 @@ def _told(done: Json) -> str:
 
 
 def _stream(account: str, one: Json) -> Json:
-    keys = ("stream", "status", "messages", "last_seq", "consumers", "bytes", "finished", "verified")
+    keys = ("stream", "status", "messages", "last_seq", "consumers", "bytes", "finished_at", "verified")
     return {"account": account, **{key: one.get(key) for key in keys}}
 
 
 def _newest(one: Json) -> str:
     whole = "complete" if one["complete"] else "not complete"
     return (
-        f"{one['account']}: the newest set {one['set']} is {whole}, finished {one['finished']} and found current"
+        f"{one['account']}: the newest set {one['set']} is {whole}, finished {one['finished_at']} and found current"
         f" {one['checked']}."
     )
 

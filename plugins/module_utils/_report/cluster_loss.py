@@ -220,7 +220,7 @@ def losses(facts: t.Mapping[str, t.Any], backups: t.Sequence[Json], runs: t.Sequ
             )
         elif int(one.get("last_seq") or 0) > int(backup["last_seq"]):
             missing = int(one["last_seq"]) - int(backup["last_seq"])
-            since = backup.get("current_at") or backup.get("started")
+            since = backup.get("current_at") or backup.get("started_at")
             reason = "they came after the backup; at least so many, by the last picture"
             found.append({**entry, "messages": missing, "since": since, "reason": reason})
     for run in runs:

@@ -114,7 +114,7 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
     return report
 
 
-_KEPT = ("schema", "passed", "path", "started", "finished", "server_version", "cleared", "summary", "streams")
+_KEPT = ("schema", "passed", "path", "started_at", "finished_at", "server_version", "cleared", "summary", "streams")
 
 
 def _detail(one: Json) -> str:

@@ -44,20 +44,20 @@ def plain(value: t.Any) -> t.Any:
     return value
 
 
-def make_report(parts: t.Mapping[str, t.Any], finished: str = "") -> Json:
+def make_report(parts: t.Mapping[str, t.Any], finished_at: str = "") -> Json:
     """A whole report from what a role gives.
 
-    Needed: C(verb), C(started). C(failure): the sentence of a run that failed; C(acted) says whether it had begun to
+    Needed: C(verb), C(started_at). C(failure): the sentence of a run that failed; C(acted) says whether it had begun to
     change anything, which tells C(failed) from C(refused). Raises ReportError for a field or an entry that is none.
     """
     given = plain(parts)
     failure, acted = str(given.pop("failure", "") or ""), bool(given.pop("acted", False))
-    finished = finished or now()
+    finished_at = finished_at or now()
     report: Json = {
         "schema": SCHEMA,
         "verb": "",
-        "started": "",
-        "finished": finished,
+        "started_at": "",
+        "finished_at": finished_at,
         "duration": 0.0,
         "outcome": "",
         "sentence": "",
@@ -70,10 +70,10 @@ def make_report(parts: t.Mapping[str, t.Any], finished: str = "") -> Json:
     if unknown:
         raise ReportError(f"A report has no field {', '.join(unknown)}; it has {', '.join(report)}.")
     report.update({name: value for name, value in given.items() if value is not None})
-    for name in ("verb", "started"):
+    for name in ("verb", "started_at"):
         if not report[name]:
             raise ReportError(f"A report needs {name}.")
-    report["duration"] = _seconds(report["started"], report["finished"])
+    report["duration"] = _seconds(report["started_at"], report["finished_at"])
     for name in _ENTRIES:
         report[name] = [_entry(name, entry) for entry in report[name]]
     for name in _SENTENCES:
@@ -105,7 +105,9 @@ def _seconds(started: str, finished: str) -> float:
     try:
         begin, end = (datetime.datetime.strptime(text, _TIME) for text in (started, finished))
     except ValueError:
-        raise ReportError(f"started and finished are times as in 2026-11-22T10:15:00Z, not {started!r}.") from None
+        raise ReportError(
+            f"started_at and finished_at are times as in 2026-11-22T10:15:00Z, not {started!r}."
+        ) from None
     return max(0.0, (end - begin).total_seconds())
 
 

@@ -55,7 +55,7 @@ def _is(cell: Json, part: str, key: str, value: t.Any) -> bool:
 def _times(accounts: t.Sequence[Json], cells: t.Sequence[Json]) -> t.Iterator[str]:
     for account in accounts:
         for one in account["sets"]:
-            yield from (one["finished"], one["checked"])
+            yield from (one["finished_at"], one["checked"])
     for cell in cells:
         yield cell.get("current_at") or cell.get("backed_up") or ""
         for part in ("verified", "drill"):

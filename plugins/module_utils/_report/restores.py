@@ -28,7 +28,7 @@ def decide(facts: t.Mapping[str, t.Any]) -> Json:
     sources = restoring.chosen_sources(facts, backups)
     evidence = [
         f"{one['account']} > {one['stream']}: {one['messages']} messages, backup found current"
-        f" {one.get('current_at') or one.get('finished')}, {one.get('verified') or 'never'} checked."
+        f" {one.get('current_at') or one.get('finished_at')}, {one.get('verified') or 'never'} checked."
         for one in backups[:20]
     ]
     decision: Json = {"sources": sources, "evidence": evidence, "backups": len(backups), "plan": [], "confirmed": False}

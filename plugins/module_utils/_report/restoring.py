@@ -171,5 +171,5 @@ def rows_of(runs: t.Sequence[Json], backups: t.Sequence[Json]) -> list[Json]:
             backup = stored.get((source["account"], name), {})
             row = {"account": source["into"], "stream": one["stream"], "status": one["status"], "set": source["set"]}
             row.update({key: one.get(key) for key in ("messages", "last_seq", "consumers")})
-            rows.append({**row, "as_of": backup.get("current_at") or backup.get("finished")})
+            rows.append({**row, "as_of": backup.get("current_at") or backup.get("finished_at")})
     return rows

@@ -58,7 +58,7 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
             bad.append(f"{name}: {text}")
             results.append(look.step("check", name, "failed", text))
         results.append(look.step("check", account, "done", f"set {newest[0]['set']}", found))
-        evidence.append(f"{account}: the set {newest[0]['set']} was finished {newest[0]['finished']}.")
+        evidence.append(f"{account}: the set {newest[0]['set']} was finished {newest[0]['finished_at']}.")
     report.update(results=results, evidence=evidence)
     if left:
         report["warnings"] = [f"{look.count(left, 'backup')} not checked now: the time was up; they come first next."]

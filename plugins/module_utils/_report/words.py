@@ -30,7 +30,7 @@ def markdown(report: Json) -> str:
         "",
         f"**{report['sentence']}**",
         "",
-        f"Started {report['started']}, finished {report['finished']} ({report['duration']:.0f} s).",
+        f"Started {report['started_at']}, finished {report['finished_at']} ({report['duration']:.0f} s).",
     ]
     for name in ("lost", "warnings", "next", "plan", "results", "evidence"):
         if report[name]:

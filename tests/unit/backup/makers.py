@@ -62,8 +62,8 @@ def manifest(**changes: Any) -> Manifest:
         "consumers": (record(),),
         "with_consumers": True,
         "server": {"version": "2.15.2"},
-        "started": "2026-01-02T00:00:00Z",
-        "finished": "2026-01-02T00:00:01Z",
+        "started_at": "2026-01-02T00:00:00Z",
+        "finished_at": "2026-01-02T00:00:01Z",
         "verified": "quick",
         "max_payload": 1 << 20,
     }

@@ -228,7 +228,7 @@ def test_set_file_keeps_what_a_run_did_not_look_at(tmp_path: Path) -> None:
         ('{"set": 2}', "manifest_unknown"),
         ('{"set": 1, "streams": []}', "manifest_invalid"),
         (
-            json.dumps({"set": 1, "account": "", "finished": "", "complete": True, "streams": {"A": {"x": 1}}}),
+            json.dumps({"set": 1, "account": "", "finished_at": "", "complete": True, "streams": {"A": {"x": 1}}}),
             "manifest_invalid",
         ),
         ("[" * 100_000, "manifest_invalid"),

@@ -30,8 +30,8 @@ def manifest(last_seq: int = 20) -> Manifest:
         consumers=(),
         with_consumers=True,
         server={},
-        started="2026-11-22T10:16:00Z",
-        finished="2026-11-22T10:16:01Z",
+        started_at="2026-11-22T10:16:00Z",
+        finished_at="2026-11-22T10:16:01Z",
         verified="quick",
         max_payload=0,
     )

@@ -138,7 +138,9 @@ def test_cluster_loss_plans_confirms_and_counts_what_is_lost() -> None:
     assert (decision["confirmed"], decision["target"]) == (False, "C1")
     assert decision["plan"][0]["effect"] == "50 messages, 1 consumers"
     assert "There are backups of OLD" in decision["warnings"][0]
-    planned = make_report({**cluster_loss.conclude({**facts, "decision": decision}), "started": "2026-11-22T10:00:00Z"})
+    planned = make_report(
+        {**cluster_loss.conclude({**facts, "decision": decision}), "started_at": "2026-11-22T10:00:00Z"}
+    )
     assert planned["outcome"] == "planned"
     assert planned["sentence"].endswith("-e cluster_loss_confirm=C1")
     with pytest.raises(InputError, match="to confirm it must be 'C1'"):
@@ -146,7 +148,7 @@ def test_cluster_loss_plans_confirms_and_counts_what_is_lost() -> None:
     decision = cluster_loss.decide({**facts, "confirm": "C1"})
     assert decision["confirmed"]
     done = {**facts, "decision": decision, "runs": [preview(would("created"))]}
-    report = make_report({**cluster_loss.conclude(done), "started": "2026-11-22T10:00:00Z"})
+    report = make_report({**cluster_loss.conclude(done), "started_at": "2026-11-22T10:00:00Z"})
     assert report["outcome"] == "done"
     assert [(one["stream"], one["messages"]) for one in report["lost"]] == [("ORDERS", 7), ("NEW", 4)]
     assert report["details"]["rpo_seconds"] == 100.0
@@ -160,7 +162,7 @@ def test_one_stream_that_cannot_come_back_does_not_keep_the_others() -> None:
     assert [step["object"] for step in decision["plan"]] == ["APP > ORDERS"]
     after = [preview(would("created"), would("failed", "B", reason="It is damaged."), failed=True, error="x")]
     report = make_report(
-        {**cluster_loss.conclude({**facts, "decision": decision, "runs": after}), "started": "2026-11-22T10:00:00Z"}
+        {**cluster_loss.conclude({**facts, "decision": decision, "runs": after}), "started_at": "2026-11-22T10:00:00Z"}
     )
     assert report["outcome"] == "failed"
     assert report["sentence"].startswith("1 of 2 streams not restored")
@@ -214,7 +216,7 @@ def test_backup_tells_of_each_account_and_fails_for_one() -> None:
     good = {"changed": True, "summary": {"transferred": 1}, "bytes": 5, "set": SET, "streams": [], "duration": 1.0}
     bad = {"failed": False, "error": "locked", "msg": "Another run is working on /r/B (process 1 on h since t)."}
     runs = [{"account": "A", "backup": good, "pruned": {}}, {"account": "B", "backup": bad, "pruned": {}}]
-    report = make_report({**backups.conclude({"runs": runs}), "started": "2026-11-22T10:00:00Z"})
+    report = make_report({**backups.conclude({"runs": runs}), "started_at": "2026-11-22T10:00:00Z"})
     assert report["outcome"] == "failed"
     assert report["sentence"].startswith("1 account of 2 not backed up as asked. B: Another run")
     assert [(one["object"], one["status"]) for one in report["results"]] == [("A", "done"), ("B", "failed")]
@@ -242,7 +244,7 @@ def test_assess_looks_at_every_streams_backup(found: list[dict[str, Any]], words
     facts = assessed(found, cluster={"streams": [LIVE]})
     decision = assessment.decide(facts)
     assert [one["id"] for one in decision["findings"]] == words
-    report = make_report({**assessment.conclude({**facts, "decision": decision}), "started": "2026-11-22T10:00:00Z"})
+    report = make_report({**assessment.conclude({**facts, "decision": decision}), "started_at": "2026-11-22T10:00:00Z"})
     assert report["outcome"] == ("done" if words else "nothing_to_do")
     assert report["next"] == (["ansible-playbook natsops.jetstream.backup"] if words else [])
 
@@ -259,7 +261,7 @@ def test_assess_fails_when_told_to_and_keeps_no_picture_with_a_hole() -> None:
     decision = assessment.decide(facts)
     assert not decision["keep"]
     assert assessment.decide(assessed([stored()]))["keep"]
-    report = make_report({**assessment.conclude({**facts, "decision": decision}), "started": "2026-11-22T10:00:00Z"})
+    report = make_report({**assessment.conclude({**facts, "decision": decision}), "started_at": "2026-11-22T10:00:00Z"})
     assert report["outcome"] == "failed"
     assert report["next"] == ["ansible-playbook natsops.jetstream.node_loss -e node_loss_server=n2"]
     assert any("7 messages that the last picture saw came after it" in fact for fact in report["evidence"])

@@ -153,7 +153,7 @@ def test_losses_are_counted_from_the_last_picture() -> None:
         recovered={"results": [{"item": "APP", "streams": [restored], "consumers": []}]},
         after=cluster(),
     )
-    report = make_report({**node_loss_report.conclude(facts), "started": "2026-11-22T10:15:00Z"})
+    report = make_report({**node_loss_report.conclude(facts), "started_at": "2026-11-22T10:15:00Z"})
     (entry,) = report["lost"]
     assert (entry["stream"], entry["messages"], entry["since"]) == ("ONE", 7, "T")
     assert "7 messages" in report["sentence"]
@@ -212,7 +212,7 @@ def test_older_lines_start_the_old_names_or_say_how() -> None:
     by_hand = quorum_loss.decide(facts)
     assert by_hand["action"] == "manual"
     report = make_report(
-        {**quorum_loss_report.conclude({**facts, "decision": by_hand}), "started": "2026-11-22T10:15:00Z"}
+        {**quorum_loss_report.conclude({**facts, "decision": by_hand}), "started_at": "2026-11-22T10:15:00Z"}
     )
     assert report["outcome"] == "refused"
     assert "Start n2 under its OLD name" in report["sentence"]

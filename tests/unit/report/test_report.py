@@ -29,7 +29,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._report.words im
 from tools import checkout
 
 SCHEMA = json.loads((checkout.ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
-BASE = {"verb": "backup", "started": "2026-11-22T10:15:00Z"}
+BASE = {"verb": "backup", "started_at": "2026-11-22T10:15:00Z"}
 FULL: dict[str, Any] = {
     **BASE,
     "changed": True,
@@ -47,7 +47,7 @@ FULL: dict[str, Any] = {
 
 
 def made(**more: Any) -> dict[str, Any]:
-    return make_report({**FULL, **more}, finished="2026-11-22T10:16:40Z")
+    return make_report({**FULL, **more}, finished_at="2026-11-22T10:16:40Z")
 
 
 @pytest.mark.parametrize("parts", [BASE, FULL, {**FULL, "failure": "No."}, {**BASE, "outcome": "planned"}])
@@ -83,12 +83,12 @@ def test_outcome_follows_from_what_happened(more: dict[str, Any], outcome: str) 
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
-        ({"verb": "x"}, "needs started"),
+        ({"verb": "x"}, "needs started_at"),
         ({**BASE, "colour": 1}, "no field colour"),
         ({**BASE, "plan": [{"step": "x"}]}, "does not have step, object"),
         ({**BASE, "plan": [{"step": "x", "object": "y", "why": "z"}]}, "no field why"),
         ({**BASE, "outcome": "fine"}, "must be one of"),
-        ({**BASE, "started": "today"}, "are times"),
+        ({**BASE, "started_at": "today"}, "are times"),
     ],
 )
 def test_what_is_no_report_is_refused(parts: dict[str, Any], words: str) -> None:
