@@ -43,6 +43,8 @@ LAYER = {
     "_nats": 3,
     "_server": 3,
     "_report": 3,
+    "_files": 4,
+    "_text": 5,
 }
 PACKAGE = "ansible_collections.natsops.jetstream.plugins"
 
@@ -128,6 +130,9 @@ def test_modules_are_all_there() -> None:
         ("from .._server.local import LocalServer", "_nats", 1),
         ("from .._server.local import LocalServer", "_backup", 0),
         ("from .._server.local import LocalServer", "_ansible", 0),
+        ("from .._files.reading import read_bytes", "_archive", 0),
+        ("from .._text.shown import shown", "_files", 0),
+        ("from .._nats.errors import NatsError", "_files", 1),
         ("from ansible.module_utils.common.text import converters", "_nats", 1),
         ("from ansible.module_utils.basic import AnsibleModule", "_ansible", 0),
     ],
