@@ -20,6 +20,7 @@ from .._nats import connect as nats_connect
 from .._nats.errors import MissingLibraryError, NatsError
 from .._nats.options import Options, make_options
 from .._nats.urls import secrets_in
+from .._report.fold import fold
 from .argspec import CONNECTION, ArgumentSpec
 
 
@@ -108,7 +109,7 @@ def finish(module: AnsibleModule, outcome: Outcome, duration: float) -> t.NoRetu
     values = dict(outcome.values, changed=outcome.changed, duration=round(duration, 3))
     if outcome.diff is not None and module._diff:  # noqa: SLF001 - the public way to ask for diff mode
         values["diff"] = outcome.diff
-    for warning in outcome.warnings:
+    for warning in fold(outcome.warnings):
         module.warn(warning)
     failure = outcome.failure
     if failure is not None:

@@ -72,7 +72,7 @@ async def salvage_store(context: Context) -> Outcome:
         "left_out": [_left_out(one, options) for one in stored if not one.alone],
     }
     changed = bool(wanted) if context.check_mode else any(one.result.changed for one in results)
-    warnings = tuple(f"{one.account} > {text}" for one in results for text in one.result.warnings)
+    warnings = tuple(f"{one.account}: {text}" for one in results for text in one.result.warnings)
     return Outcome(changed, values, warnings=warnings, failure=_failure(results))
 
 

@@ -12,7 +12,7 @@ import os
 import typing as t
 
 from .._archive.errors import ArchiveError
-from .._nats.errors import NatsError, OptionsError
+from .._nats.errors import ConnectionLostError, NatsError, OptionsError
 from .errors import InvalidBackupError, PathError
 from .inspect import Backup, inspect, looks_like_backup
 from .plan import RestoreOptions, Target, look_at_target
@@ -22,10 +22,11 @@ from .selective import restore_selected
 from .session import Session
 from .setfile import Member as SetMember
 from .setfile import SetFile, load
+from .settling import settle_named
 from .sources import origins, sourced
 from .writer import in_thread
 
-# Streams to look at, verify, send or settle at once.
+# Streams to look at, verify or send at once.
 _AHEAD = 32
 
 
@@ -90,7 +91,22 @@ class AccountRestore:
         for level in order(members):
             jobs = [self._one(member, target, slots) for member in level]
             results += await asyncio.gather(*jobs)
+        if self._options.stream.origins and not self._check:
+            results = await self._settle(results)
         return sorted(map(self._told, results), key=lambda result: result.stream)
+
+    async def _settle(self, results: t.Sequence[RestoreResult]) -> list[RestoreResult]:
+        """Wait once for the replicas and origins of all that was restored, not for each stream after the other."""
+        names = [result.stream for result in results if result.changed]
+        timeout = self._options.stream.settle_timeout
+        try:
+            notes = await self._session.run(lambda js: settle_named(js, names, timeout))
+        except ConnectionLostError as exc:
+            notes = {name: [f"stream {name}: its replicas and origins were not looked at: {exc}"] for name in names}
+        return [
+            dataclasses.replace(result, warnings=(*result.warnings, *notes.get(result.stream, ())))
+            for result in results
+        ]
 
     def _told(self, result: RestoreResult) -> RestoreResult:
         """The result, with a warning if the backup is older than the others."""
@@ -130,9 +146,7 @@ class AccountRestore:
                 continue
             reason = self._why_not(name, directory, described)
             if reason:
-                results.append(
-                    RestoreResult(name, "skipped", directory, reason=reason, warnings=(f"{name}: {reason}",))
-                )
+                results.append(_left_out(name, directory, reason))
             else:
                 members.append(Member(name, directory, inspect(directory, "none").config))
         results += self._absent({m.name for m in members} | {r.stream for r in results}, described)
@@ -161,10 +175,7 @@ class AccountRestore:
                 )
                 results.append(RestoreResult(name, "failed", directory, reason=failure.message, failure=failure))
             else:
-                reason = f"it was not backed up: {member.reason or member.status}"
-                results.append(
-                    RestoreResult(name, "skipped", directory, reason=reason, warnings=(f"{name}: {reason}",))
-                )
+                results.append(_left_out(name, directory, f"it was not backed up: {member.reason or member.status}"))
         return results
 
     def _why_not(self, name: str, directory: str, described: SetFile | None) -> str:
@@ -192,10 +203,11 @@ class AccountRestore:
                 reason = "an earlier stream failed and on_error is stop"
                 return RestoreResult(member.name, "skipped", member.path, reason=reason)
             try:
-                # Not in a slot: while one stream is sent, the next are verified and the last settle.
+                # Not in a slot: while one stream is sent, the next are verified.
                 backup = await self._inspect(member)
+                options = dataclasses.replace(self._options.stream, origins=False)
                 return await self._session.run(
-                    lambda js: restore_selected(js, backup, self._options.stream, target, slots, check=self._check)
+                    lambda js: restore_selected(js, backup, options, target, slots, check=self._check)
                 )
             except (NatsError, ArchiveError, OSError) as exc:
                 self._stop = self._options.on_error == "stop"
@@ -211,3 +223,7 @@ class AccountRestore:
                 " restore it with jetstream_stream_restore."
             )
         return backup
+
+
+def _left_out(name: str, directory: str, reason: str) -> RestoreResult:
+    return RestoreResult(name, "skipped", directory, reason=reason, warnings=(f"stream {name}: {reason.rstrip('.')}.",))

@@ -50,11 +50,11 @@ def close_account_target(path: str, existing: t.Collection[str], *, prune: bool,
         if name in existing or name.startswith("."):
             continue
         if set(os.listdir(directory)) - STREAM_FILES:
-            warnings.append(f"{directory} is not the backup of a stream; it is left alone.")
+            warnings.append(f"{directory} is not the backup of a stream. It is left alone.")
         elif not prune:
             warnings.append(
-                f"{directory} is the backup of a stream that is no more. An account restore leaves it out; set"
-                " prune to remove it."
+                f"stream {name}: the stream is no more, and {directory} still holds its backup. An account restore"
+                " leaves it out. Set prune to remove it."
             )
         else:
             pruned = True

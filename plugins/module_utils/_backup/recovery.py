@@ -139,7 +139,8 @@ class Recovery:
             held = recreated.held_config(dict(member.config))
             config = {key: held[key] for key in ("subjects", "metadata")}
         options = AccountRestoreOptions(
-            streams=(glob.escape(member.name),), stream=RestoreOptions(on_conflict="replace", config=config)
+            streams=(glob.escape(member.name),),
+            stream=RestoreOptions(on_conflict="replace", config=config, origins=False),
         )
         async with slots:
             (result,) = await AccountRestore(self._session, self._path, options, check=self._check).run()

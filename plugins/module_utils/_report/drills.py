@@ -96,7 +96,7 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
         f"Recovery time {summary['rto']:.1f} s on this machine, recovery point {_age(summary['rpo'])}.",
         *([f"The page about the repository: {facts['page']}"] if facts.get("page") else []),
     ]
-    report["warnings"] = [f"{label(one, repository)}: {text}" for one in rows for text in one["notes"]]
+    report["warnings"] = [_note(label(one, repository), text) for one in rows for text in one["notes"]]
     report["details"] = {"drill": {key: done[key] for key in _KEPT}}
     missed = _missed(facts, summary)
     bad = [one for one in rows if not one["identical"]]
@@ -112,6 +112,13 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
         f" {summary['rto']:.1f} s, recovery point {_age(summary['rpo'])}."
     )
     return report
+
+
+def _note(name: str, text: str) -> str:
+    """A note with the account before it. It names the stream once, so that equal ones can be told as one."""
+    account, _arrow, stream = name.rpartition(" > ")
+    about = text if text.startswith(("stream ", "consumer ")) else f"stream {stream}: {text}"
+    return f"{account}: {about}" if account else about
 
 
 _KEPT = ("schema", "passed", "path", "started_at", "finished_at", "server_version", "cleared", "summary", "streams")

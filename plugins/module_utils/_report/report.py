@@ -10,6 +10,8 @@ import datetime
 import re
 import typing as t
 
+from .fold import fold
+
 Json = dict[str, t.Any]
 
 SCHEMA = "natsops.report/1"
@@ -77,8 +79,9 @@ def make_report(parts: t.Mapping[str, t.Any], finished_at: str = "") -> Json:
     for name in _ENTRIES:
         report[name] = [_entry(name, entry) for entry in report[name]]
     for name in _SENTENCES:
-        # The same warning from ten streams of a set is one warning.
         report[name] = list(dict.fromkeys(str(sentence).strip() for sentence in report[name] if sentence))
+    # The same warning about ten streams is one warning.
+    report["warnings"] = fold(report["warnings"])
     if failure:
         report["outcome"] = "failed" if acted else "refused"
         report["sentence"] = failure
