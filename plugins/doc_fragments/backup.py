@@ -38,9 +38,14 @@ options:
     type: bool
     default: false
   chunk_size:
-    description: Size of the pieces that the server sends, in bytes, from 1024 to 1048576 and the server's C(max_payload).
+    description:
+      - Size of the pieces that the server sends, in bytes, from 1024 to 1048576 and the C(max_payload) that the server has
+        for the account.
+      - By default 256 KiB. It is 64 KiB where the data goes through a leafnode, so with O(domain) or an API prefix. It is
+        never more than that C(max_payload).
+      - Every server on the way must take it. A hub that gets more than its own C(max_payload) closes the connection of the
+        whole leafnode, for all clients.
     type: int
-    default: 262144
   window_size:
     description: Bytes that may be under way without acknowledgement, at most 33554432. Servers before 2.12.5 have their own.
     type: int

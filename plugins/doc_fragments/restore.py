@@ -98,8 +98,11 @@ options:
     type: int
   chunk_size:
     description:
-      - Size of a chunk in bytes, from 1024 to 1048576 and the server's C(max_payload).
-      - By default 512 KiB, or the server's C(max_payload) where that is less.
+      - Size of a chunk in bytes, from 1024 to 1048576 and the C(max_payload) that the server has for the account.
+      - By default 512 KiB. It is 64 KiB where the data goes through a leafnode, so with O(domain) or an API prefix. It is
+        never more than that C(max_payload).
+      - Every server on the way must take it. A hub that gets more than its own C(max_payload) closes the connection of the
+        whole leafnode, for all clients.
     type: int
   stall_timeout:
     description: Seconds without an acknowledgement after which the restore fails.

@@ -48,6 +48,7 @@ class Options:
     encryption: cipher of the store ("chacha" or "aes"). Sizes are bytes.
     accounts: laid over the accounts' configuration, deep, such as `{"APP": {"jetstream": {"max_file": 1000000}}}`
         (with auth=jwt: `{"APP": {"limits": {...}}}`, JWT claims).
+    user_claims: with auth=jwt, laid over the claims of users, by name, such as `{"app": {"payload": 65536}}`.
     tags, node_extra: by server name; extra, node_extra: laid over the server's configuration, deep.
     """
 
@@ -64,6 +65,7 @@ class Options:
     max_mem: int = GIB
     max_file: int = 64 * GIB
     encryption: Literal["aes", "chacha"] | None = None
+    user_claims: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, list[str]] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     node_extra: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -227,6 +229,7 @@ class Setup:
             claims = {"type": "user", "subs": -1, "data": -1, "payload": -1}
             for claim, section in (("pub", "publish"), ("sub", "subscribe")):
                 claims[claim] = (user.permissions or {}).get(section) or {}
+            claims |= options.user_claims.get(user.name, {})
             jwt = credentials.encode_jwt(keys[user.account], key.public, user.name, claims)
             creds = credentials.write_creds(self.folder / f"{user.name}.creds", jwt, key.seed)
             self._identities[user.name] = Identity(credentials=creds)

@@ -28,7 +28,7 @@ _TRANSFER: dict[str, t.Any] = {
     "health_check": {"type": "bool", "default": False},
     "verify": {"type": "str", "choices": ["quick", "full", "none"], "default": "quick"},
     "force": {"type": "bool", "default": False},
-    "chunk_size": {"type": "int", "default": 262144},
+    "chunk_size": {"type": "int"},
     "window_size": {"type": "int", "default": 8388608},
     "stall_timeout": {"type": "float", "default": 30.0},
     "timeout": {"type": "float", "default": 0.0},
@@ -72,7 +72,7 @@ def named(params: t.Mapping[str, t.Any]) -> tuple[str, ...]:
 
 def backup_options(params: t.Mapping[str, t.Any]) -> BackupOptions:
     """The options of one stream's backup. Raises OptionsError."""
-    positive(params, "stall_timeout", "chunk_size", "window_size")
+    positive(params, "stall_timeout", "window_size", *(("chunk_size",) if params["chunk_size"] is not None else ()))
     if not 0 <= params["timeout"] < math.inf:
         raise OptionsError(f"timeout must be 0 (no limit) or more, not {params['timeout']}.")
     return BackupOptions(
@@ -81,7 +81,7 @@ def backup_options(params: t.Mapping[str, t.Any]) -> BackupOptions:
         verify=params["verify"],
         force=params["force"],
         transfer=Transfer(
-            chunk_size=params["chunk_size"],
+            chunk_size=params["chunk_size"] or 0,
             window_size=params["window_size"],
             stall_timeout=params["stall_timeout"],
             timeout=params["timeout"],

@@ -32,16 +32,17 @@ _ATTEMPTS = 4
 def check_transfer(js: JetStream, options: BackupOptions) -> None:
     """Refuse sizes that the server cannot do. Raises OptionsError."""
     size, window = options.transfer.chunk_size, options.transfer.window_size
-    if not 1024 <= size <= 1 << 20:
+    if size and not 1024 <= size <= 1 << 20:
         raise OptionsError(f"chunk_size {size} is not between 1024 and 1048576 bytes.")
-    if size > js.connection.max_payload:
+    most = js.connection.server_max_payload
+    if size > most:
         raise OptionsError(
-            f"chunk_size {size} is larger than the server's max_payload of {js.connection.max_payload} bytes. Choose a"
-            " smaller one.",
+            f"chunk_size {size} is larger than the server's max_payload of {most} bytes. Choose a smaller one.",
             error="chunk_too_large",
         )
-    if not size <= window <= 32 << 20:
-        raise OptionsError(f"window_size {window} is not between chunk_size ({size}) and 33554432 bytes.")
+    least = size or 1024
+    if not least <= window <= 32 << 20:
+        raise OptionsError(f"window_size {window} is not between chunk_size ({least}) and 33554432 bytes.")
 
 
 async def backup_stream(

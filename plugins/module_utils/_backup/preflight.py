@@ -13,6 +13,7 @@ from .._archive.natswalk import walk
 from .._archive.subjects import overlaps
 from .._nats import lines
 from .._nats.api import JetStream
+from .._nats.hops import far
 from .._nats.model import Json, StreamInfo
 from .errors import RestoreError
 from .inspect import Backup
@@ -161,7 +162,9 @@ async def check_message_size(backup: Backup, js: JetStream) -> None:
     Only where neither the stream's configuration, nor its whole size, nor the limit it was stored under rules it out is
     every block decoded to find the largest message.
     """
-    limit = js.connection.max_payload
+    if far(js):
+        return  # the server that stores the stream is not the one we are connected to
+    limit = js.connection.server_max_payload
     stored = backup.manifest.max_payload if backup.manifest else 0
     bounds = [int(backup.state.get("bytes") or 0), stored or limit + 1]
     if backup.format != "V2" or min(bounds) <= limit:

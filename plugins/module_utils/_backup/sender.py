@@ -15,6 +15,7 @@ import typing as t
 
 from .._nats.api import JetStream
 from .._nats.errors import ConnectionLostError, NatsError, PermissionDeniedError
+from .._nats.hops import chunk_size, suspicion
 from .._nats.model import Json
 from .errors import RestoreError, StalledError
 
@@ -50,7 +51,8 @@ class Sender:
         self._stream = stream
         self._subject = subject
         self._upload = upload
-        self._size = min(upload.chunk_size or _CHUNK, js.connection.max_payload)
+        self._size = chunk_size(js, upload.chunk_size, _CHUNK)
+        self._suspicion = suspicion(js, self._size)
         self._slots = upload.in_flight or max(_UNDER_WAY // self._size, 1)
         self._window = asyncio.Semaphore(self._slots)
         loop = asyncio.get_running_loop()
@@ -128,7 +130,8 @@ class Sender:
                 return
             if time.monotonic() > patience:
                 raise RestoreError(
-                    f"stream {self._stream}: the server announced a restore and then nobody took the data. Run again.",
+                    f"stream {self._stream}: the server announced a restore and then nobody took the data. Run again."
+                    f"{self._suspicion}",
                     error="restore_dropped",
                 )
             await asyncio.sleep(_FIRST_CHUNK_STEP)
@@ -160,6 +163,7 @@ class Sender:
                     raise StalledError(
                         f"stream {self._stream}: the server answered {self._answered} of {self._sent} chunks and then"
                         f" nothing for {now - self._last:.0f} s. Its server may be frozen or gone; run again."
+                        f"{self._suspicion}"
                     )
                 await asyncio.wait({task, self._failed}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
                 if self._failed.done():
@@ -225,7 +229,7 @@ class Sender:
     def _dropped(self) -> RestoreError:
         return RestoreError(
             f"stream {self._stream}: the server dropped the restore after {self._answered} chunks. It may have been"
-            " restarted, or its leader changed; run again.",
+            f" restarted, or its leader changed; run again.{self._suspicion}",
             error="restore_dropped",
         )
 

@@ -14,6 +14,7 @@ import typing as t
 
 from .._nats.api import JetStream
 from .._nats.errors import ApiError, ConnectionLostError, NatsError, PermissionDeniedError, RequestTimeoutError
+from .._nats.hops import chunk_size, suspicion
 from .._nats.model import Json
 from .errors import SnapshotError, StalledError
 from .writer import ArchiveWriter, Worker
@@ -21,6 +22,7 @@ from .writer import ArchiveWriter, Worker
 # Chunks acknowledged but not yet on the disk, in bytes; beyond it an acknowledgement waits for the disk.
 HIGH_WATER = 4 << 20
 ACK_SUBJECT = "$JS.SNAPSHOT.ACK."
+_CHUNK = 256 * 1024
 # However slow the disk is, a server gives up that hears nothing for 2 s.
 _ACK_EVERY = 0.5
 _MOST_WAITING = 32 << 20
@@ -30,9 +32,12 @@ _BUSY_PATIENCE = 15.0
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-    """How to move the data. Sizes in bytes, times in seconds; C(timeout) 0 means no limit on the whole."""
+    """How to move the data. Sizes in bytes, times in seconds; C(timeout) 0 means no limit on the whole.
 
-    chunk_size: int = 256 * 1024
+    C(chunk_size) 0: what every server on the way takes.
+    """
+
+    chunk_size: int = 0
     window_size: int = 8 << 20
     stall_timeout: float = 30.0
     timeout: float = 0.0
@@ -54,6 +59,7 @@ class Receiver:
         self._js = js
         self._stream = stream
         self._transfer = transfer
+        self._size = chunk_size(js, transfer.chunk_size, _CHUNK)
         self._worker = worker
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._held: collections.deque[str] = collections.deque()
@@ -92,7 +98,7 @@ class Receiver:
             "deliver_subject": inbox,
             "no_consumers": not consumers,
             "jsck": health_check,
-            "chunk_size": self._transfer.chunk_size,
+            "chunk_size": self._size,
         }
         if self._js.line.version >= (2, 12, 5):
             # Older lines do not know the field, and 2.12 refuses unknown fields.
@@ -144,7 +150,7 @@ class Receiver:
                     )
                 raise StalledError(
                     f"stream {self._stream}: no data for {stall:g} s after {self._chunks} chunks. The server or the"
-                    " link to it stalled; run again."
+                    f" link to it stalled; run again.{suspicion(self._js, self._size)}"
                 )
             done, _pending = await asyncio.wait({self._done}, timeout=min(wait, _ACK_EVERY))
             if done:
@@ -210,6 +216,8 @@ class Receiver:
         hint = "The server could not read the stream; see its log." if status == "500" else "Run again."
         if status == "408" and self._held:
             hint = "The disk here is too slow; choose another path."
+        elif status == "408":
+            hint += suspicion(self._js, self._size)
         self._fail(SnapshotError(f"stream {self._stream}: the server ended the snapshot: {text}. {hint}"))
 
     async def _acknowledge(self, reply: str) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from .._archive.report import ArchiveReport
 from .._archive.verify import check_directory_consistency, check_file, settle_end
 from .._nats.api import JetStream
+from .._nats.hops import far
 from .._nats.model import ConsumerInfo, Json, StreamInfo
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
 from .disk import write_file
@@ -194,7 +195,7 @@ def _finish(
         started_at=started,
         finished_at=now(),
         verified=options.verify,
-        max_payload=js.connection.max_payload,
+        max_payload=0 if far(js) else js.connection.server_max_payload,
     )
     write_file(os.path.join(stage, MANIFEST), manifest.dump())
     return StreamResult(name, "transferred", "", manifest, bytes=report.size, warnings=tuple(warnings))

@@ -54,6 +54,7 @@ class JetStream:
             self._prefix = f"$JS.{options.domain}.API" if options.domain else "$JS.API"
         self.line = Line.of(str(connection.info.get("version", "")))
         self.api_level = 0
+        self.domain = ""
 
     @property
     def clustered(self) -> bool:
@@ -116,6 +117,7 @@ class JetStream:
                 ) from exc
             raise
         self.api_level = int((info.get("api") or {}).get("level") or 0)
+        self.domain = str(info.get("domain") or "")
         return info
 
     @staticmethod

@@ -53,9 +53,22 @@ def _insists(options: Options, server: str) -> bool:
 
 
 def _make_client(secure: bool) -> t.Any:
-    """A client that with C(secure) uses TLS where the server offers it, and else sends nothing: no password either."""
+    """A client that believes the last INFO: once it has logged in, a server tells the limits of the account.
 
-    class SecureClient(Client):
+    With C(secure) it uses TLS where the server offers it, and else sends nothing: no password either.
+    """
+
+    class LastInfoClient(Client):
+        first_info: t.Any = None
+
+        async def _process_info(self, info: t.Any, *args: t.Any, **kwargs: t.Any) -> None:
+            self.first_info = self.first_info or dict(info)
+            await super()._process_info(info, *args, **kwargs)
+            self._server_info = {**(self._server_info or {}), **info}
+            if info.get("max_payload"):
+                self._max_payload = int(info["max_payload"])
+
+    class SecureClient(LastInfoClient):
         def _process_info(self, info: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
             if info.get("tls_available"):
                 info["tls_required"] = True
@@ -66,7 +79,7 @@ def _make_client(secure: bool) -> t.Any:
                 raise TlsError("it does not use TLS, although tls:// or certificates were given")
             return super()._connect_command()
 
-    return SecureClient() if secure else Client()
+    return SecureClient() if secure else LastInfoClient()
 
 
 async def _open(options: Options, server: str, arguments: dict[str, t.Any]) -> Connection:

@@ -50,18 +50,25 @@ class Connection:
         self._tokens = itertools.count(1)
         self._inbox = ""
         self._closing = False
+        self._largest = 0
+        self._too_large = False
         self._guard: asyncio.Task[None] | None = None
         self.lost: NatsError | None = None
 
     @property
     def info(self) -> dict[str, t.Any]:
-        """The INFO of the server on the other end: C(version), C(server_name), C(cluster), C(max_payload), ..."""
+        """The last INFO of the server on the other end: C(version), C(server_name), C(cluster), C(max_payload), ..."""
         return dict(getattr(self._client, "_server_info", None) or {})
 
     @property
     def max_payload(self) -> int:
-        """Largest message the server takes, in bytes."""
+        """Largest message the server takes from this user, in bytes; an account can have a limit of its own."""
         return int(self._client.max_payload)
+
+    @property
+    def server_max_payload(self) -> int:
+        """Largest message the server takes from anybody, in bytes: it holds for what a stream has stored."""
+        return int((getattr(self._client, "first_info", None) or {}).get("max_payload") or self.max_payload)
 
     @property
     def options(self) -> Options:
@@ -80,6 +87,7 @@ class Connection:
         """Callback of the client: turn permission violations into errors of the requests that met them."""
         match = _VIOLATION.search(str(exc))
         if not match:
+            self._too_large = self._too_large or "maximum payload" in str(exc).lower()
             return
         kind, subject = match.group(1).lower(), match.group(2)
         prefix = self._options.inbox_prefix
@@ -102,8 +110,14 @@ class Connection:
         """Callback of the client: every waiting request fails at once."""
         if self._closing or self.lost is not None:
             return
+        cause = "See its log, then run again."
+        if self._too_large:
+            cause = (
+                f"The server closed it, since a message of {self._largest} bytes is larger than the max_payload that it"
+                " has for this account. Set chunk_size to less, then run again."
+            )
         self.lost = ConnectionLostError(
-            f"The connection to {', '.join(self._options.safe_servers())} was lost. See its log, then run again."
+            f"The connection to {', '.join(self._options.safe_servers())} was lost. {cause}"
         )
         for _subject, future in list(self._pending.values()):
             if not future.done():
@@ -173,6 +187,7 @@ class Connection:
         """Send one message. Raises ConnectionLostError."""
         if self.lost is not None:
             raise self.lost
+        self._largest = max(self._largest, len(payload))
         try:
             await self._client.publish(subject, payload, reply=reply, headers=headers)
         except (nats_errors.ConnectionClosedError, nats_errors.ConnectionDrainingError, OSError) as exc:
