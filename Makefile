@@ -11,12 +11,12 @@ PYTEST_ARGS ?=
 # What a developer's shell has set for Ansible must not change what is tested.
 unexport ANSIBLE_CONFIG ANSIBLE_LIBRARY ANSIBLE_VAULT_PASSWORD_FILE
 
-.PHONY: help test molecule lint sanity unit integration test-lines build demo bench ee awx-check awx-content format changelog venv clean
+.PHONY: help test molecule lint sanity unit integration test-lines test-cores build demo bench ee awx-check awx-content format changelog venv clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
-test: venv ## all of lint, sanity, build, unit and integration, and three molecule scenarios
+test: venv ## all of lint, sanity, build, unit and integration, three molecule scenarios, two ansible-cores
 	@$(RUN) -m tools.suite
 
 lint: venv ## the static checks: ruff, mypy, yamllint, shellcheck, ansible-lint, antsibull
@@ -36,6 +36,9 @@ molecule: venv ## the molecule scenarios, one a runbook (MOLECULE_ARGS names som
 
 test-lines: venv ## the integration tests marked `lines`, on every supported server line
 	@$(RUN) -m tools.lines $(PYTEST_ARGS)
+
+test-cores: venv ## a short real round on every supported ansible-core (CORES='2.16 2.21' for some of them)
+	@$(RUN) -m tools.cores $(CORES)
 
 build: venv ## build the collection, then install it and run it from the tarball
 	@$(RUN) -m tools.build

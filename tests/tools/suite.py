@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 
-from tools import checkout, steps, tests
+from tools import checkout, cores, steps, tests
 
 
 def main() -> int:
@@ -26,7 +26,8 @@ def main() -> int:
             steps.Step("lint", [sys.executable, "-m", "tools.lint"]),
             steps.Step("build", [sys.executable, "-m", "tools.build"]),
             steps.Step("execution environment", [sys.executable, "-m", "tools.ee"]),
-            # Needs a processor most of the time as well, for Ansible.
+            # These need a processor most of the time as well, for Ansible.
+            steps.Step("oldest and newest core", [sys.executable, "-m", "tools.cores", *cores.OLDEST_AND_NEWEST]),
             steps.Step("molecule", [sys.executable, "-m", "tools.molecule", "--fast"]),
         ],
     )

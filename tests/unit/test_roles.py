@@ -56,6 +56,17 @@ def test_defaults_are_those_of_the_specification(role: Path) -> None:
 
 
 @each_role
+def test_of_a_loop_only_its_results_are_handed_on(role: Path) -> None:
+    """A loop over nothing has a key that ansible-core 2.21 warns of, whoever copies the whole."""
+    tasks = [task for path in task_files(role) for task in tasks_in(load(path))]
+    loops = {task["register"] for task in tasks if "register" in task and "loop" in task}
+    text = "\n".join(path.read_text(encoding="utf-8") for path in task_files(role))
+    for name in loops:
+        whole = re.findall(rf"^.*\b{name}\b(?!\.|:).*$", text, re.MULTILINE)
+        assert [line.strip() for line in whole if f"register: {name}" not in line] == []
+
+
+@each_role
 def test_every_variable_carries_the_name_of_the_role(role: Path) -> None:
     specs = load(role / "meta" / "argument_specs.yml")["argument_specs"]
     names = {name for spec in specs.values() for name in (spec.get("options") or {})}
