@@ -35,7 +35,7 @@ def test_origins_that_nobody_can_reach(make_server: MakeServer, tmp_path: Path) 
     """No such stream, no such stream in another account, no such domain: 5 seconds in all, three warnings."""
     server = make_server(accounts=SHARED)
     rounds.ask(server, "STREAM.CREATE.ORIGIN", {"name": "ORIGIN", "subjects": ["origin.>"]}, user="other")
-    made = [{"name": "REACHED", "mirror": {"name": "ORIGIN", "external": ELSEWHERE}}]
+    made: list[dict[str, Any]] = [{"name": "REACHED", "mirror": {"name": "ORIGIN", "external": ELSEWHERE}}]
     for number in range(12):
         made += [
             {"name": f"ABSENT{number}", "mirror": {"name": "GONE"}},

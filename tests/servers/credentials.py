@@ -125,14 +125,18 @@ def make_key(kind: str) -> Key:
     return Key(nkeys.from_seed(bytearray(seed)).public_key.decode(), seed.decode())
 
 
-def encode_jwt(issuer: Key, subject: str, name: str, claims: dict[str, Any]) -> str:
-    """Return a NATS JWT (version 2) about `subject` with the given `nats` claims, signed by `issuer`."""
+def encode_jwt(issuer: Key, subject: str, name: str, claims: dict[str, Any], **times: int) -> str:
+    """Return a NATS JWT (version 2) about `subject` with the given `nats` claims, signed by `issuer`.
+
+    times: `exp` and `nbf`, seconds since 1970.
+    """
     body: dict[str, Any] = {
         "iat": int(time.time()),
         "iss": issuer.public,
         "name": name,
         "sub": subject,
         "nats": {"version": 2, **claims},
+        **times,
     }
     digest = hashlib.new("sha512_256", _json(body)).digest()
     body["jti"] = base64.b32encode(digest).decode().rstrip("=")

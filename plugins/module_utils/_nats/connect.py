@@ -7,13 +7,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import ssl
 import traceback
 import typing as t
 
 from .connection import Connection
-from .errors import AuthenticationError, ConnectError, MissingLibraryError, NatsError, TlsError
+from .errors import AuthenticationError, MissingLibraryError, TlsError
+from .explain import Attempt, Trouble, explain, listing
 from .logins import login_arguments
 from .options import Options
 from .urls import without_secrets
@@ -47,6 +49,21 @@ def _tls_context(options: Options) -> ssl.SSLContext | None:
     return context
 
 
+_NO_TLS = Trouble(
+    TlsError,
+    "it does not use TLS, although tls:// or certificates were given",
+    "Have it set up there, or write the address as nats:// and leave the certificates out",
+)
+
+
+class TroubleError(Exception):
+    """A server could not be connected to; C(trouble) says why."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble.cause)
+        self.trouble = trouble
+
+
 def _insists(options: Options, server: str) -> bool:
     """Whether nothing may be sent to this server but over TLS."""
     return bool(options.ca_cert or options.client_cert or options.tls_first) or server.startswith(("tls://", "wss://"))
@@ -76,13 +93,15 @@ def _make_client(secure: bool) -> t.Any:
 
         def _connect_command(self) -> t.Any:
             if not (self._server_info or {}).get("tls_required") and not self.options["tls_handshake_first"]:
-                raise TlsError("it does not use TLS, although tls:// or certificates were given")
+                raise TroubleError(_NO_TLS)
             return super()._connect_command()
 
     return SecureClient() if secure else LastInfoClient()
 
 
 async def _open(options: Options, server: str, arguments: dict[str, t.Any]) -> Connection:
+    jwt = arguments["user_jwt_cb"]().decode() if "user_jwt_cb" in arguments else ""
+    attempt = Attempt(options, server, {}, jwt)
     client = _make_client(_insists(options, server) and not server.startswith("wss://"))
     connection = Connection(client, options)
     failures: list[Exception] = []
@@ -109,38 +128,40 @@ async def _open(options: Options, server: str, arguments: dict[str, t.Any]) -> C
             ),
             options.connect_timeout,
         )
-    except asyncio.TimeoutError:
-        await connection.close()
-        cause = failures[-1] if failures else None
-        hint = "" if options.tls_first else " (one that wants TLS first says nothing before: see tls_first)"
-        text = f"no answer within {options.connect_timeout:g} s{hint if arguments['tls'] else ''}"
-        raise _explain(cause, text) from cause
-    except TlsError:
-        await connection.close()
+    except asyncio.TimeoutError as exc:
+        text = f"no answer within {options.connect_timeout:g} s"
+        raise TroubleError(
+            await _trouble(client, connection, attempt, failures[-1] if failures else exc, text)
+        ) from exc
+    except TroubleError:
+        await _dispose(client, connection)
         raise
     except (nats_errors.Error, OSError, ValueError) as exc:
-        await connection.close()
         cause = failures[-1] if failures and isinstance(exc, nats_errors.NoServersError) else exc
-        if connection.info.get("tls_verify") and not options.client_cert:
-            raise TlsError("it wants a client certificate; give client_cert and client_key") from exc
-        raise _explain(cause, _said(cause)) from exc
+        if isinstance(cause, ImportError):
+            raise cause from exc
+        raise TroubleError(await _trouble(client, connection, attempt, cause, _said(cause))) from exc
     await connection.start()
     return connection
+
+
+async def _trouble(client: t.Any, connection: Connection, attempt: Attempt, cause: Exception, text: str) -> Trouble:
+    await _dispose(client, connection)
+    return await explain(dataclasses.replace(attempt, info=getattr(client, "first_info", None) or {}), cause, text)
+
+
+async def _dispose(client: t.Any, connection: Connection) -> None:
+    await connection.close()
+    # A WebSocket that was never opened leaves its session behind.
+    session = getattr(getattr(client, "_transport", None), "_client", None)
+    if session is not None:
+        await session.close()
 
 
 def _said(cause: Exception) -> str:
     if isinstance(cause, OSError) and cause.errno and cause.errno > 0 and not isinstance(cause, ssl.SSLError):
         return os.strerror(cause.errno).lower()
     return without_secrets(str(cause)) or type(cause).__name__
-
-
-def _explain(cause: Exception | None, text: str) -> NatsError:
-    if isinstance(cause, ssl.SSLError):
-        return TlsError(f"the TLS handshake failed: {getattr(cause, 'verify_message', '') or cause.reason or cause}")
-    lowered = text.lower()
-    if "authorization" in lowered or "authentication" in lowered or "user authentication" in lowered:
-        return AuthenticationError("it refused the credentials")
-    return ConnectError(text.replace("nats: ", ""))
 
 
 async def connect(options: Options) -> Connection:
@@ -159,25 +180,21 @@ async def connect(options: Options) -> Connection:
             "tls_handshake_first": options.tls_first,
             **login_arguments(options),
         }
-        said: list[tuple[str, NatsError]] = []
+        said: list[tuple[str, Trouble]] = []
         for server, shown in zip(options.servers, options.safe_servers()):
             try:
                 return await _open(options, server, arguments)
-            except AuthenticationError as exc:
-                raise AuthenticationError(
-                    f"Cannot log in to {shown}: {exc.message}. Check user, password, token, credentials or nkey_seed."
-                ) from exc
-            except (ConnectError, TlsError) as exc:
-                said.append((shown, exc))
+            except TroubleError as exc:
+                trouble = exc.trouble
+                if trouble.kind is AuthenticationError:
+                    raise AuthenticationError(f"Cannot log in to {shown}: {trouble.cause}. {trouble.remedy}.") from exc
+                said.append((shown, trouble))
     except ImportError as exc:
         raise MissingLibraryError(
             f"The options need a Python library that is not installed: {exc}.", _library(exc)
         ) from exc
-    text = "; ".join(f"{shown}: {exc.message}" for shown, exc in said)
-    if any(isinstance(exc, TlsError) for _shown, exc in said):
-        raise TlsError(f"Cannot connect to NATS ({text}). Check ca_cert, the certificate's names and validate_certs.")
-    raise ConnectError(f"Cannot connect to NATS ({text}). Check the servers option and that nats-server is running.")
+    raise listing(said)
 
 
 def _library(exc: ImportError) -> str:
-    return {"nkeys": "nkeys", "aiohttp": "aiohttp"}.get(exc.name or "", exc.name or "nats-py")
+    return exc.name or ("aiohttp" if "aiohttp" in str(exc) else "nats-py")

@@ -88,15 +88,19 @@ def load_context(context: str, environ: t.Mapping[str, str] | None = None) -> di
 
 
 def _read(path: pathlib.Path, context: str) -> dict[str, t.Any]:
+    if path.is_dir():
+        raise _problem(f"NATS context {context!r}: {path} is a directory. Name the file in it.")
     if not path.is_file():
         known = sorted(p.stem for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
         raise _problem(
             f"NATS context {context!r} not found: no file {path}. Known contexts: {', '.join(known) or 'none'}."
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as exc:
         raise _problem(f"NATS context file {path} cannot be read: {exc.strerror}.") from None
+    except UnicodeError:
+        raise _problem(f"NATS context file {path} is not text in UTF-8. Save it as such.") from None
     except (ValueError, RecursionError):
         # Without the reason: it could quote what stands in the file.
         raise _problem(f"NATS context file {path} is not JSON.") from None
@@ -119,7 +123,7 @@ def _reference(path: pathlib.Path, field: str, value: str, environ: t.Mapping[st
         return environ[rest]
     if field in _SECRETS and scheme == "file://":
         try:
-            return pathlib.Path(rest).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+            return pathlib.Path(rest).expanduser().read_text(encoding="utf-8-sig").rstrip("\r\n")
         except (OSError, ValueError):
             raise _problem(f"NATS context {path}: {field!r} is in the file {rest}, which cannot be read.") from None
     raise _problem(

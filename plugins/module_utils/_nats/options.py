@@ -85,13 +85,19 @@ def _take_login(merged: dict[str, t.Any]) -> None:
     merged.update({name: value for name, value in dataclasses.asdict(login).items() if value is not None})
 
 
+def _check_file(name: str, path: str) -> None:
+    if os.path.isdir(path):
+        raise OptionsError(f"{name}: {path} is a directory. Name the file in it.")
+    if not os.path.isfile(path):
+        raise OptionsError(f"{name}: no file {path} on the host that runs the module.")
+    if not os.access(path, os.R_OK):
+        raise OptionsError(f"{name}: the file {path} cannot be read by this user.")
+
+
 def _check(options: Options) -> None:
     for name in ("credentials", "nkey_seed", "ca_cert", "client_cert", "client_key"):
-        path = getattr(options, name)
-        if path and not os.path.isfile(path):
-            raise OptionsError(f"{name}: no file {path} on the host that runs the module.")
-        if path and not os.access(path, os.R_OK):
-            raise OptionsError(f"{name}: the file {path} cannot be read by this user.")
+        if getattr(options, name):
+            _check_file(name, getattr(options, name))
     if bool(options.client_cert) != bool(options.client_key):
         raise OptionsError("client_cert and client_key belong together: give both or none.")
     if options.password and options.user is None:
