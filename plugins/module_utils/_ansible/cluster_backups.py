@@ -15,6 +15,7 @@ from .._backup.errors import PathError
 from .._backup.inspect import Backup, inspect, looks_like_backup
 from .._backup.repository import LATEST
 from .._cluster.backups import KnownBackup
+from .._cluster.states import of_backup
 from .argspec import ArgumentSpec
 from .module import Context
 
@@ -66,11 +67,18 @@ def _known(backup: Backup, account: str) -> tuple[KnownBackup | None, str]:
             return None, "no manifest says of which account it is, nor does its place in a repository."
         taken = os.path.getmtime(os.path.join(backup.path, "backup.json"))
         config, state, consumers, ephemeral = backup.config, backup.state, {}, frozenset[str]()
+        floors: dict[str, int] = {}
     else:
         taken = parse_ns(manifest.started_at) / 1e9
         config, state = manifest.config, manifest.state
         account = manifest.account or account
         ephemeral = frozenset(one.name for one in manifest.consumers if not one.config.get("durable_name"))
         consumers = {one.name: int(one.delivered.get("stream_seq") or 0) for one in manifest.consumers}
+        floors = {
+            one.name: int(one.ack_floor.get("stream_seq") or 0)
+            for one in manifest.consumers
+            if one.name not in ephemeral
+        }
     replicas, last_seq = int(config.get("num_replicas") or 1), int(state.get("last_seq") or 0)
-    return KnownBackup(account, backup.stream, backup.path, taken, replicas, last_seq, consumers, ephemeral), ""
+    was = of_backup(account, backup.stream, state, floors)
+    return KnownBackup(account, backup.stream, backup.path, taken, replicas, last_seq, consumers, ephemeral, was), ""

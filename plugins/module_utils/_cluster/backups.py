@@ -10,7 +10,9 @@ import dataclasses
 import typing as t
 
 from .held import AccountNames, Held, LastPicture, live_keys
+from .losses import Earlier
 from .model import Picture
+from .states import State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +20,7 @@ class KnownBackup:
     """A stream as its backup in C(path) has it. C(taken): when its state was told, in seconds since the epoch.
 
     C(account) is a name or an id; C(consumers) maps the names of consumers to the last sequence delivered;
-    C(ephemeral) are those of them that are not durable.
+    C(ephemeral) are those of them that are not durable; C(state) is how far the stream was.
     """
 
     account: str
@@ -29,6 +31,12 @@ class KnownBackup:
     last_seq: int = 0
     consumers: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
     ephemeral: frozenset[str] = frozenset()
+    state: State | None = None
+
+    def earlier(self) -> Earlier:
+        """As a source of what the stream has lost since then."""
+        state = self.state or State(self.account, self.stream, last_seq=self.last_seq)
+        return Earlier(dataclasses.replace(state, account=self.account), self.taken, self.path)
 
 
 def newest(backups: t.Iterable[KnownBackup], accounts: t.Mapping[str, str]) -> list[KnownBackup]:

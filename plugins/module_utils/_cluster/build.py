@@ -203,6 +203,8 @@ class _Context:
             bytes=best.bytes,
             first_seq=best.first_seq,
             last_seq=best.last_seq,
+            first_ts=best.first_ts,
+            last_ts=best.last_ts,
             origin=best.origin,
             consumers=tuple(self._consumer(account, best.name, consumers[name]) for name in sorted(consumers)),
         )

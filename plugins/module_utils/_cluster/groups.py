@@ -120,6 +120,8 @@ class Stream:
     bytes: int = 0
     first_seq: int = 0
     last_seq: int = 0
+    first_ts: str = ""
+    last_ts: str = ""
     origin: str = ""
     consumers: tuple[Consumer, ...] = ()
 

@@ -13,6 +13,7 @@ import typing as t
 
 from .errors import LastPictureError
 from .model import Picture
+from .states import State, of_entry
 
 Key = tuple[str, str, str]
 
@@ -73,7 +74,7 @@ class AccountNames:
 class LastPicture:
     """An earlier result of jetstream_cluster_info: C(copies) maps (account, stream, consumer) to peers and last_seq.
 
-    C(ephemeral) are the consumers among them that are not durable.
+    C(ephemeral) are the consumers among them that are not durable; C(states) how far each stream was.
     """
 
     taken: float
@@ -81,6 +82,7 @@ class LastPicture:
     accounts: frozenset[str]
     copies: dict[tuple[str, str, str], tuple[frozenset[str], int]]
     ephemeral: frozenset[Key] = frozenset()
+    states: tuple[State, ...] = ()
 
     @classmethod
     def parse(cls, text: str, path: str) -> LastPicture:
@@ -105,7 +107,8 @@ class LastPicture:
                         ephemeral.add((account, name, consumer["consumer"]))
             alive = frozenset(server["peer"] for server in raw["servers"] if server["alive"])
             accounts = frozenset(raw.get("accounts") or ())
-            return cls(float(raw["taken"]), alive, accounts, copies, frozenset(ephemeral))
+            states = tuple(of_entry(one) for one in raw["streams"])
+            return cls(float(raw["taken"]), alive, accounts, copies, frozenset(ephemeral), states)
         except (ValueError, KeyError, TypeError) as exc:
             raise LastPictureError(f"{problem} ({type(exc).__name__}: {exc}).") from None
 

@@ -112,6 +112,8 @@ def _stream(picture: Picture, stream: Stream) -> Json:
         "bytes": stream.bytes,
         "first_seq": stream.first_seq,
         "last_seq": stream.last_seq,
+        "first_ts": stream.first_ts,
+        "last_ts": stream.last_ts,
         **_group(picture, stream.group),
         "consumers": [_consumer(picture, consumer) for consumer in stream.consumers],
     }

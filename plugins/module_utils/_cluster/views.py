@@ -58,6 +58,8 @@ class StreamView(t.NamedTuple):
     bytes: int
     first_seq: int
     last_seq: int
+    first_ts: str
+    last_ts: str
     origin: str
     group: GroupView
     consumers: tuple[ConsumerView, ...]
@@ -140,6 +142,8 @@ def stream_view(account: str, raw: Json) -> StreamView:
         int(state.get("bytes") or 0),
         int(state.get("first_seq") or 0),
         int(state.get("last_seq") or 0),
+        str(state.get("first_ts") or ""),
+        str(state.get("last_ts") or ""),
         origin,
         group_view(raw.get("cluster")),
         tuple(_consumer_view(consumer, config) for consumer in raw.get("consumer_detail") or ()),
