@@ -20,6 +20,9 @@ description:
     after a loss servers tell what is no longer true. Where something is in doubt the module looks again after
     O(sample_interval) seconds, and after about twice that where a quorum is concerned; where nothing is, one look is
     enough.
+  - With O(backups) or O(last_picture) it compares every stream in them with the live one. A stream that has lost messages
+    is a critical finding with the number of messages, the backup that has them, and the command that restores them.
+    Consumers whose position went back are a warning.
   - With the credentials of an account instead of the system account's, it shows the streams of that account and says what
     is missing.
 options:
@@ -34,6 +37,14 @@ options:
     description: Whether RV(streams) lists the streams and consumers. They are looked at in any case.
     type: bool
     default: true
+  given_up:
+    description:
+      - Streams whose loss is meant or accepted, each as V(ACCOUNT > STREAM), as the findings name them.
+      - Without it, a stream that O(backups) or O(last_picture) know and that is missing, was made anew, or ends at a lower
+        sequence is a critical finding (V(stream_lost), V(stream_recreated), V(stream_behind)).
+    type: list
+    elements: str
+    default: []
   sample_interval:
     description:
       - Seconds between two looks where something is in doubt. Less than the default makes the result untrusted
@@ -105,6 +116,9 @@ findings:
       type: str
     remedy:
       description: What to do.
+      type: str
+    backup:
+      description: Directory of the backup that brings back what is lost. Empty where there is none.
       type: str
 trusted:
   description: Whether it was looked at for long enough for what is in doubt.

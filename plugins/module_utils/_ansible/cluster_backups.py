@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import typing as t
 
@@ -13,9 +14,10 @@ from .._archive.times import parse_ns
 from .._backup.directory import normal_path, os_errors
 from .._backup.errors import PathError
 from .._backup.inspect import Backup, inspect, looks_like_backup
-from .._backup.repository import LATEST
+from .._backup.repository import LATEST, sets_of
 from .._cluster.backups import KnownBackup
-from .._cluster.states import of_backup
+from .._cluster.losses import Earlier
+from .._cluster.states import State, of_backup
 from .argspec import ArgumentSpec
 from .module import Context
 
@@ -82,3 +84,34 @@ def _known(backup: Backup, account: str) -> tuple[KnownBackup | None, str]:
     replicas, last_seq = int(config.get("num_replicas") or 1), int(state.get("last_seq") or 0)
     was = of_backup(account, backup.stream, state, floors)
     return KnownBackup(account, backup.stream, backup.path, taken, replicas, last_seq, consumers, ephemeral, was), ""
+
+
+def older_backup(context: Context, key: tuple[str, str], test: t.Callable[[State], bool]) -> Earlier | None:
+    """The newest backup of a stream, by account and name, in any set of O(backups), whose state satisfies a test.
+
+    For streams whose loss was backed up already: the newest set then has only what was left.
+    """
+    account, stream = key
+    for given in context.params.get("backups") or ():
+        for place in _accounts(os.path.realpath(normal_path(given)), _DEPTH):
+            for one in reversed(sets_of(place)):
+                path = os.path.join(one.path, stream)
+                if not (one.whole and looks_like_backup(path)):
+                    continue
+                known, _why = _known(inspect(path, "none"), os.path.basename(place))
+                if known is None or account not in (known.account, os.path.basename(place)):
+                    break
+                found = dataclasses.replace(known, account=account).earlier()
+                if test(found.state):
+                    return found
+    return None
+
+
+def _accounts(path: str, depth: int) -> t.Iterator[str]:
+    """The directories of accounts, which hold sets, in a repository or at its place."""
+    if sets_of(path):
+        yield path
+    elif depth:
+        for entry in sorted(os.scandir(path), key=lambda one: one.name):
+            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                yield from _accounts(entry.path, depth - 1)

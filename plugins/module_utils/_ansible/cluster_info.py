@@ -19,6 +19,7 @@ from .._cluster.inventory import Inventory
 from .._cluster.model import Picture
 from .._cluster.result import finding_values, picture_values, simulation_values
 from .._cluster.simulation import select, simulate
+from .._cluster.states import State, of_stream, of_view
 from .._cluster.views import Json, stream_view
 from .._nats.api import JetStream
 from .._nats.connection import Connection
@@ -26,9 +27,10 @@ from .._nats.errors import OptionsError
 from .._nats.system import NotSystemAccountError
 from .argspec import ArgumentSpec
 from .cluster import HOLDINGS, inventory_of, watching
+from .cluster_losses import GIVEN_UP, losses
 from .module import Context, Outcome
 
-INFO_SPEC = HOLDINGS.merge(
+INFO_SPEC = HOLDINGS.merge(GIVEN_UP).merge(
     ArgumentSpec(
         {
             "simulate_loss": {"type": "list", "elements": "str", "default": []},
@@ -51,13 +53,14 @@ async def info(context: Context) -> Outcome:
         except NotSystemAccountError as exc:
             if params["simulate_loss"]:
                 raise
-            return await _of_account(watch.system.connection, exc)
+            return await _of_account(context, watch.system.connection, exc)
         held = await _held_by_dead(context, picture)
+    losses_found, warnings = _lost(context, picture, held)
     values = {
         "scope": "cluster",
         "missing": _missing(picture),
         **picture_values(picture, streams=params["streams"]),
-        **finding_values((*find(picture), *_held_findings(held))),
+        **finding_values((*losses_found, *find(picture), *_held_findings(held))),
         "only_on_dead": [
             {**dataclasses.asdict(one), "name": one.label, "servers": servers} for one, servers in _by_item(held)
         ],
@@ -65,7 +68,7 @@ async def info(context: Context) -> Outcome:
     if params["simulate_loss"]:
         lost = select(picture, params["simulate_loss"])
         values["simulation"] = simulation_values(picture, simulate(picture, lost))
-    return Outcome(False, values)
+    return Outcome(False, values, warnings=tuple(warnings))
 
 
 Held = dict[str, Inventory]
@@ -76,6 +79,15 @@ async def _held_by_dead(context: Context, picture: Picture) -> Held:
     without = {one.peer for one in picture.servers if one.alive and one.member and not one.jetstream}
     dead = (picture.absent - picture.alive) | without
     return {picture.server(peer).label: await inventory_of(context, picture, peer) for peer in sorted(dead)}
+
+
+def _lost(context: Context, picture: Picture, held: Held) -> tuple[list[Finding], list[str]]:
+    """Findings about streams that have lost messages since the backups and the picture that the options name."""
+    elsewhere = {(one.account, one.stream) for one, _servers in _by_item(held) if not one.consumer}
+    silent = {one.peer for one in picture.servers if one.alive and one.jetstream and not one.seen}
+    unlisted = picture.names(silent) if silent else ""
+    live = [of_stream(stream) for stream in picture.streams]
+    return losses(context, live, picture.accounts, known_elsewhere=elsewhere, unlisted=unlisted)
 
 
 def _by_item(held: Held) -> list[tuple[One, list[str]]]:
@@ -123,7 +135,7 @@ def _missing(picture: Picture) -> list[str]:
     return missing
 
 
-async def _of_account(connection: Connection, exc: NotSystemAccountError) -> Outcome:
+async def _of_account(context: Context, connection: Connection, exc: NotSystemAccountError) -> Outcome:
     """What the credentials of one account show: its streams and consumers, as their leaders see them."""
     api = JetStream(connection)
     await api.start()
@@ -134,7 +146,8 @@ async def _of_account(connection: Connection, exc: NotSystemAccountError) -> Out
     async def consumers(name: str) -> tuple[list[Json], tuple[str, ...]]:
         async with limit:
             found = await api.consumers(name)
-        return [{"name": one.name, "config": one.config, "cluster": one.cluster} for one in found.items], found.missing
+        fields = ("name", "config", "cluster", "delivered", "ack_floor")
+        return [{name: getattr(one, name) for name in fields} for one in found.items], found.missing
 
     # The list counts all consumers that are assigned, those on dead servers included.
     with_some = [stream for stream in listed.items if stream.state.get("consumer_count") != 0]
@@ -142,10 +155,12 @@ async def _of_account(connection: Connection, exc: NotSystemAccountError) -> Out
     details = dict(zip((stream.name for stream in with_some), found))
     streams: list[Json] = []
     findings: list[Finding] = []
+    live: list[State] = []
     for stream in listed.items:
         items, absent = details.get(stream.name, ([], ()))
         raw = {"config": stream.config, "state": stream.state, "cluster": stream.cluster, "consumer_detail": items}
         view = stream_view(account, raw)
+        live.append(of_view(view))
         streams.append(_shown(view, {"stream": view.name, "messages": view.messages, "last_seq": view.last_seq}))
         streams[-1]["consumers"] = [_shown(one, {"consumer": one.name}) for one in view.consumers]
         if stream.cluster:
@@ -154,6 +169,8 @@ async def _of_account(connection: Connection, exc: NotSystemAccountError) -> Out
                 findings.extend(_signs("consumer", f"{account} > {view.name} > {one.name}", one))
         findings.extend(_finding("consumer", f"{account} > {view.name} > {name}") for name in absent)
     findings.extend(_finding("stream", f"{account} > {name}") for name in listed.missing)
+    elsewhere = {(account, name) for name in (*listed.missing, *listed.offline)}
+    lost, warnings = losses(context, live, {}, known_elsewhere=elsewhere, only=account)
     missing = [
         f"Servers, the meta group, live replicas, other accounts and the effect of losses: {exc.message}",
         "Signs of the last 25 seconds may be stale: they are what the leaders say.",
@@ -166,9 +183,9 @@ async def _of_account(connection: Connection, exc: NotSystemAccountError) -> Out
         "servers": [],
         "meta": None,
         "streams": streams,
-        **finding_values(findings),
+        **finding_values((*lost, *findings)),
     }
-    return Outcome(False, values)
+    return Outcome(False, values, warnings=tuple(warnings))
 
 
 def _signs(kind: str, label: str, view: t.Any) -> t.Iterator[Finding]:

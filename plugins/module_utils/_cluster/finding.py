@@ -14,10 +14,14 @@ SEVERITIES = (CRITICAL, WARNING, INFO)
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """C(id) is a stable word; C(objects) are labels of servers, streams or consumers."""
+    """C(id) is a stable word; C(objects) are labels of servers, streams or consumers.
+
+    C(backup) is the directory of the backup that brings back what is lost, empty where there is none.
+    """
 
     id: str
     severity: str
     objects: tuple[str, ...]
     detail: str
     remedy: str
+    backup: str = ""

@@ -11,11 +11,10 @@ broken, messages that were stored are gone, whatever the servers say about their
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import shlex
+import functools
 import typing as t
 
+from .._report import commands
 from .finding import CRITICAL, WARNING, Finding
 from .held import moment
 from .states import Key, State
@@ -23,7 +22,6 @@ from .states import Key, State
 #: Clocks of servers that led a stream one after the other may differ by this much.
 _CLOCKS_NS = 2_000_000_000
 _GRAVITY = ("stream_lost", "stream_recreated", "stream_behind")
-_BEYOND = "Not in these backups"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +38,10 @@ class Earlier:
     @property
     def source(self) -> str:
         return f"the backup of {moment(self.taken)}" if self.path else f"the picture of {moment(self.taken)}"
+
+
+#: Finds the newest backup of a stream, in any set, whose state satisfies a test.
+Older = t.Callable[[Key, t.Callable[[State], bool]], t.Optional[Earlier]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,14 +68,15 @@ def find_losses(
     backups: t.Iterable[Earlier],
     last: t.Iterable[Earlier],
     *,
-    older: t.Mapping[Key, Earlier] | None = None,
+    older: Older = lambda _key, _test: None,
     known_elsewhere: t.Container[Key] = (),
+    unlisted: str = "",
     accepted: t.Iterable[Accepted] = (),
 ) -> list[Finding]:
     """The losses of all streams that C(backups) (the newest of each) and the C(last) picture know.
 
-    C(older): of streams whose newest backup was taken after the loss, an older backup that has more.
-    C(known_elsewhere): streams without a live copy that another finding names already.
+    C(older) is asked where the newest backup was taken after the loss. C(known_elsewhere): streams without a live copy
+    that another finding names already. C(unlisted): names of live servers that did not list their streams.
     """
     present = {one.key: one for one in live}
     sources: dict[Key, list[Earlier]] = {}
@@ -85,19 +88,36 @@ def find_losses(
         now = present.get(key)
         if now is None and key in known_elsewhere:
             continue
-        losses = [loss for loss in (_loss(now, one) for one in earlier) if loss is not None]
+        losses = [loss for loss in (_loss(now, one) for one in _of_one_history(now, earlier)) if loss is not None]
         losses = [loss for loss in losses if not any(_covers(one, loss, now) for one in confirmed)]
         if losses:
-            found.append(_finding(now, losses, _best(earlier, (older or {}).get(key))))
+            wanted = max((loss.earlier.state for loss in losses), key=lambda one: one.last_seq)
+            helps = functools.partial(_helps, now=now, wanted=wanted)
+            backups_of_it = [one for one in earlier if one.path and helps(one.state)]
+            backup = max(backups_of_it, key=lambda one: one.state.last_seq, default=None) or older(key, helps)
+            found.append(_finding(now, losses, backup, unlisted))
         elif now is not None:
             found.extend(_consumers(now, earlier))
     return found
 
 
-def _best(earlier: t.Iterable[Earlier], older: Earlier | None) -> Earlier | None:
-    """The backup with the most of the stream."""
-    backups = [one for one in (*earlier, older) if one is not None and one.path]
-    return max(backups, key=lambda one: (one.state.last_seq, one.taken), default=None)
+def _of_one_history(now: State | None, earlier: list[Earlier]) -> list[Earlier]:
+    """The sources without backups of what a stream held between its loss and its restore.
+
+    The last picture is of a time when all was well. Where the stream goes on from there again, a backup with other
+    content says nothing about it.
+    """
+    pictured = [one.state for one in earlier if not one.path]
+    if now is None or not pictured or _is_recreated(now, pictured[0]):
+        return earlier
+    return [one for one in earlier if not (one.path and _is_recreated(one.state, pictured[0]))]
+
+
+def _helps(backup: State, now: State | None, wanted: State) -> bool:
+    """Whether a backup brings back what was lost: it is of the stream that was, and has more of it than there is."""
+    if not backup.last_seq or _is_recreated(backup, wanted):
+        return False
+    return now is None or _is_recreated(now, wanted) or backup.last_seq > now.last_seq
 
 
 def _covers(confirmed: Accepted, loss: _Loss, now: State | None) -> bool:
@@ -137,51 +157,33 @@ def _is_recreated(now: State, before: State) -> bool:
     return now.first_seq <= before.last_seq and bool(before.last_ts) and now.first_ts > before.last_ts + _CLOCKS_NS
 
 
-def _finding(now: State | None, losses: list[_Loss], backup: Earlier | None) -> Finding:
+def _finding(now: State | None, losses: list[_Loss], backup: Earlier | None, unlisted: str) -> Finding:
     """One finding a stream: the gravest loss, where its messages are, and the command that brings them back."""
     worst = min(losses, key=lambda one: (_GRAVITY.index(one.word), -one.affected))
     before = worst.earlier.state
     detail = f"{worst.detail} Lost: {_count(worst.affected)} of {worst.earlier.source}."
+    if now is None and unlisted:
+        detail += f" It may be on {unlisted}: no list of streams came from there."
     end = max(one.earlier.state.last_seq for one in losses)
     give_up = f"If this is meant, confirm it: {confirm_command(before)}."
     if backup is None:
-        detail += f" {_BEYOND}: none has this stream."
+        detail += " No backup that was looked at brings any of it back."
         return Finding(worst.word, CRITICAL, (before.label,), detail, give_up)
     detail += f" The backup {backup.path} has it up to sequence {backup.state.last_seq}."
     if end > backup.state.last_seq:
-        detail += f" {_BEYOND}: sequences {backup.state.last_seq + 1} to {end} came after it."
-    if worst.word == "stream_behind" and now is not None and backup.state.last_seq <= now.last_seq:
-        return Finding(worst.word, CRITICAL, (before.label,), detail, f"No backup brings more back. {give_up}")
+        detail += f" No backup has sequences {backup.state.last_seq + 1} to {end}, which came after it."
     there = f" This replaces the {_count(now.messages)} that it has now." if now is not None and now.messages else ""
-    remedy = f"Restore it: {restore_command(backup)}.{there} {give_up}"
-    return Finding(worst.word, CRITICAL, (before.label,), detail, remedy)
+    remedy = f"Restore it: {commands.replace_from([backup.path])[0]}.{there} {give_up}"
+    return Finding(worst.word, CRITICAL, (before.label,), detail, remedy, backup=backup.path)
 
 
 def _count(number: int) -> str:
     return f"{number} message" if number == 1 else f"{number} messages"
 
 
-def restore_command(backup: Earlier) -> str:
-    """The command that puts a stream's backup in the place of what is there."""
-    state = backup.state
-    place, stream = os.path.split(backup.path)
-    account_directory, name = os.path.split(place)
-    repository, account = os.path.split(account_directory)
-    variables = {
-        "restore_repository": repository,
-        "restore_account": account,
-        "restore_set": name,
-        "restore_streams": [stream],
-        "restore_on_conflict": "replace",
-        "restore_replace_confirm": [f"{account} > {state.stream}"],
-    }
-    return f"ansible-playbook natsops.jetstream.restore -e {shlex.quote(json.dumps(variables))}"
-
-
 def confirm_command(state: State) -> str:
     """The command that looks again and takes the loss as meant."""
-    variables = {"assess_given_up": [state.label]}
-    return f"ansible-playbook natsops.jetstream.assess -e {shlex.quote(json.dumps(variables))}"
+    return commands.run("assess", {"assess_given_up": [state.label]})
 
 
 def _consumers(now: State, earlier: t.Iterable[Earlier]) -> t.Iterator[Finding]:

@@ -141,7 +141,7 @@ def picture_values(picture: Picture, *, streams: bool = True) -> Json:
 
 def finding_values(findings: t.Iterable[Finding]) -> Json:
     """Findings, and the gravest severity among them (C(ok) where there are none that matter)."""
-    every = list(findings)
+    every = sorted(findings, key=lambda one: SEVERITIES.index(one.severity))
     worst = min((SEVERITIES.index(one.severity) for one in every), default=len(SEVERITIES))
     status = ("critical", "warning", "ok", "ok")[worst]
     return {

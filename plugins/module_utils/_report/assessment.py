@@ -10,9 +10,9 @@ import typing as t
 
 from . import cluster as look
 from .backups import texts
+from .commands import PLAYBOOK, replace_from
 from .report import Json, sentence_of
 
-_PLAYBOOK = "ansible-playbook natsops.jetstream."
 _ORDER = {"critical": 0, "warning": 1, "info": 2}
 _FATES = {
     "survives": "survive",
@@ -20,6 +20,8 @@ _FATES = {
     "loses_quorum": "lose quorum",
     "loses_data": "lose data",
 }
+#: Findings of a stream that has lost messages.
+_LOSSES = ("stream_lost", "stream_recreated", "stream_behind")
 #: What to run for a finding; C({0}) is its first object.
 _NEXT = {
     "meta_quorum_lost": "quorum_loss",
@@ -40,15 +42,21 @@ def decide(facts: t.Mapping[str, t.Any]) -> Json:
     found = [*(cluster.get("findings") or ()), *_backup_findings(facts, cluster), *_loss_findings(facts)]
     found.sort(key=lambda one: _ORDER.get(one["severity"], 3))
     worst = found[0]["severity"] if found and found[0]["severity"] != "info" else "ok"
-    return {"findings": found, "status": worst, "keep": _keep(cluster), "plan": [], "confirmed": True}
+    return {"findings": found, "status": worst, "why_not_kept": _why_not_kept(cluster), "plan": [], "confirmed": True}
 
 
-def _keep(cluster: Json) -> bool:
-    """Whether the picture may replace the one before: one without its dead servers would forget what they held."""
+def _why_not_kept(cluster: Json) -> str:
+    """Why the picture may not replace the one before, which knows what is missing now; empty where it may."""
     meta = cluster.get("meta")
     if not cluster or cluster.get("scope") != "cluster":
-        return False
-    return meta is None or (meta["has_quorum"] and not look.dead_members(cluster))
+        return "the whole cluster was not seen"
+    if any(one["id"] in _LOSSES for one in cluster.get("findings") or ()):
+        return "streams have lost messages since then"
+    if meta is not None and not meta["has_quorum"]:
+        return "the meta group has no quorum"
+    if meta is not None and look.dead_members(cluster):
+        return "a server is missing in it"
+    return ""
 
 
 def _finding(word: str, severity: str, objects: t.Sequence[str], detail: str, remedy: str) -> Json:
@@ -157,9 +165,9 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
     report["warnings"] = texts(cluster.get("warnings"))
     if facts.get("trouble"):
         report["warnings"].append(f"Seen without the accounts, since asking them failed: {facts['trouble']}")
-    if not decision["keep"] and facts.get("reports"):
+    if decision["why_not_kept"] and facts.get("reports"):
         report["warnings"].append(
-            f"The picture is not kept, since a server is missing in it; {facts['reports']}/latest-picture.json is of"
+            f"The picture is not kept, since {decision['why_not_kept']}. {facts['reports']}/latest-picture.json is of"
             " before."
         )
     report["evidence"] = _evidence(facts, cluster)
@@ -209,14 +217,14 @@ def _evidence(facts: t.Mapping[str, t.Any], cluster: Json) -> list[str]:
 
 
 def _next(found: t.Sequence[Json]) -> list[str]:
-    commands = []
     if any(one["id"] == "meta_quorum_lost" for one in found):
         # Nothing is removed before there is a quorum again.
-        return [f"{_PLAYBOOK}quorum_loss"]
+        return [f"{PLAYBOOK}quorum_loss"]
+    commands = replace_from(str(one["backup"]) for one in found if one.get("backup"))
     for one in found:
         known = _NEXT.get(str(one["id"]))
         if known and one["severity"] != "info":
-            commands.append(_PLAYBOOK + known.format(*(one["objects"] or [""])))
+            commands.append(PLAYBOOK + known.format(*(one["objects"] or [""])))
     return list(dict.fromkeys(commands))
 
 

@@ -259,8 +259,8 @@ def test_assess_fails_when_told_to_and_keeps_no_picture_with_a_hole() -> None:
     ]
     facts = assessed([stored(), stored("ALONE")], cluster=cluster, fail_on="warning", reports="/l")
     decision = assessment.decide(facts)
-    assert not decision["keep"]
-    assert assessment.decide(assessed([stored()]))["keep"]
+    assert decision["why_not_kept"]
+    assert not assessment.decide(assessed([stored()]))["why_not_kept"]
     report = make_report({**assessment.conclude({**facts, "decision": decision}), "started_at": "2026-11-22T10:00:00Z"})
     assert report["outcome"] == "failed"
     assert report["next"] == ["ansible-playbook natsops.jetstream.node_loss -e node_loss_server=n2"]
