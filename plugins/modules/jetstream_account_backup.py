@@ -5,8 +5,6 @@
 
 """Back up the streams of an account."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_account_backup
 short_description: Back up the JetStream streams of an account
@@ -194,11 +192,12 @@ err_code:
   returned: failure, if JetStream gave one
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup import ACCOUNT_BACKUP, account_backup
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 
 
-def main() -> None:
+def main():
     """Entry point."""
     run_module(ACCOUNT_BACKUP, account_backup)
 

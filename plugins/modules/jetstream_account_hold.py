@@ -5,8 +5,6 @@
 
 """Keep publishers off streams whose only copy is lost."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_account_hold
 short_description: Keep publishers off streams whose only copy is lost
@@ -95,11 +93,12 @@ err_code:
   returned: failure, if JetStream gave one
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.recover import HOLD, account_hold
 
 
-def main() -> None:
+def main():
     """Entry point."""
     run_module(HOLD, account_hold)
 

@@ -5,8 +5,6 @@
 
 """Restore streams that a cluster has made anew, empty."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_account_recover
 short_description: Restore streams that a cluster has made anew, empty
@@ -135,11 +133,12 @@ err_code:
   returned: failure, if JetStream gave one
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.recover import RECOVER, account_recover
 
 
-def main() -> None:
+def main():
     """Entry point."""
     run_module(RECOVER, account_recover)
 

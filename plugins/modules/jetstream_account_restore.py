@@ -5,8 +5,6 @@
 
 """Restore the streams of an account."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_account_restore
 short_description: Restore the JetStream streams of an account
@@ -189,11 +187,12 @@ err_code:
   returned: failure, if JetStream gave one
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.restore import ACCOUNT_RESTORE, account_restore
 
 
-def main() -> None:
+def main():
     """Entry point."""
     run_module(ACCOUNT_RESTORE, account_restore)
 

@@ -5,8 +5,6 @@
 
 """Rehearse the restore of backups in a throw-away server."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_backup_drill
 short_description: Rehearse the restore of JetStream backups
@@ -253,11 +251,12 @@ error:
   returned: failure
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.drill import DRILL, drill
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 
 
-def main() -> None:
+def main():
     """Entry point."""
     run_module(DRILL, drill, connects=False)
 

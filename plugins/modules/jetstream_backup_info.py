@@ -5,8 +5,6 @@
 
 """List and check backups of JetStream streams."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_backup_info
 short_description: List and check backups of JetStream streams
@@ -257,11 +255,12 @@ error:
   returned: failure
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup_info import BACKUP_INFO, backup_info
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 
 
-def main() -> None:
+def main():
     """Entry point."""
     run_module(BACKUP_INFO, backup_info, connects=False)
 

@@ -5,8 +5,6 @@
 
 """Remove old sets of backups."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_backup_prune
 short_description: Remove old sets of an account's backups
@@ -81,11 +79,12 @@ error:
   returned: failure
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup_prune import BACKUP_PRUNE, backup_prune
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 
 
-def main() -> None:
+def main():
     """Entry point."""
     run_module(BACKUP_PRUNE, backup_prune, connects=False)
 

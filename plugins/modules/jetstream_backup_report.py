@@ -5,8 +5,6 @@
 
 """Write a page about a repository of backups."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_backup_report
 short_description: Write a page about a repository of JetStream backups
@@ -109,6 +107,7 @@ error:
   returned: failure
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup_report import (
     BACKUP_REPORT,
     backup_report,
@@ -116,7 +115,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup_
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 
 
-def main() -> None:
+def main():
     """Entry point."""
     run_module(BACKUP_REPORT, backup_report, connects=False)
 

@@ -5,8 +5,6 @@
 
 """Look at a JetStream cluster: what is alive, what has quorum, what would be lost."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_cluster_info
 short_description: Show servers, quorum, streams and risks of a JetStream cluster
@@ -196,11 +194,12 @@ err_code:
   type: int
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.cluster_info import INFO_SPEC, info
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 
 
-def main() -> None:
+def main():
     """Run the module."""
     run_module(INFO_SPEC, info)
 

@@ -5,8 +5,6 @@
 
 """Step down the leader of a meta group, a stream or a consumer."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_leader_stepdown
 short_description: Step down the leader of a JetStream group
@@ -88,11 +86,12 @@ err_code:
   type: int
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.cluster_leader import STEPDOWN, stepdown
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 
 
-def main() -> None:
+def main():
     """Run the module."""
     run_module(STEPDOWN, stepdown)
 

@@ -5,8 +5,6 @@
 
 """Lower the quorum of a JetStream meta group that is lost for good."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_meta_rescue
 short_description: Rescue a JetStream meta group that has lost its quorum
@@ -148,11 +146,12 @@ err_code:
   type: int
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.cluster_rescue import RESCUE, rescue
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 
 
-def main() -> None:
+def main():
     """Run the module."""
     run_module(RESCUE, rescue)
 

@@ -5,8 +5,6 @@
 
 """Move everything off a server of a JetStream cluster."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_peer_evacuate
 short_description: Move all streams and consumers off a server
@@ -126,11 +124,12 @@ err_code:
   type: int
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.cluster_change import EVACUATE, evacuate
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 
 
-def main() -> None:
+def main():
     """Run the module."""
     run_module(EVACUATE, evacuate)
 

@@ -5,8 +5,6 @@
 
 """Remove a server from a JetStream cluster, or from one stream."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_peer_remove
 short_description: Remove a server from a JetStream cluster or a stream
@@ -178,11 +176,12 @@ err_code:
   type: int
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.cluster_change import REMOVE, remove
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 
 
-def main() -> None:
+def main():
     """Run the module."""
     run_module(REMOVE, remove)
 

@@ -5,8 +5,6 @@
 
 """Back up the streams on the disk of a server that does not start any more."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_salvage
 short_description: Back up streams from the disk of a dead server
@@ -139,11 +137,12 @@ error:
   returned: failure
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.salvage import SALVAGE, salvage_store
 
 
-def main() -> None:
+def main():
     """Entry point."""
     run_module(SALVAGE, salvage_store, connects=False)
 

@@ -5,8 +5,6 @@
 
 """Back up one JetStream stream."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_stream_backup
 short_description: Back up a JetStream stream into a directory
@@ -135,11 +133,12 @@ err_code:
   returned: failure, if JetStream gave one
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup import STREAM_BACKUP, stream_backup
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 
 
-def main() -> None:
+def main():
     """Entry point."""
     run_module(STREAM_BACKUP, stream_backup)
 

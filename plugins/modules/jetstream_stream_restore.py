@@ -5,8 +5,6 @@
 
 """Restore one JetStream stream."""
 
-from __future__ import annotations
-
 DOCUMENTATION = r"""
 module: jetstream_stream_restore
 short_description: Restore a JetStream stream from a directory
@@ -153,11 +151,12 @@ problems:
   returned: failure with RV(error=backup_invalid)
 """
 
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.restore import STREAM_RESTORE, stream_restore
 
 
-def main() -> None:
+def main():
     """Entry point."""
     run_module(STREAM_RESTORE, stream_restore)
 

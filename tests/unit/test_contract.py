@@ -18,7 +18,7 @@ import pytest
 import yaml
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.version import VERSION
 
-from tools import checkout
+from tools import checkout, pythons
 
 ROOT = checkout.ROOT
 PLUGINS = ROOT / "plugins"
@@ -248,6 +248,41 @@ def test_module_is_in_the_readme(module: Path) -> None:
 def test_module_is_in_the_changelog(module: Path) -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("\\", "")
     assert f"natsops.jetstream.{module.stem} -" in text, "run `make changelog`"
+
+
+@each_module
+def test_an_old_python_can_read_the_module_up_to_its_sentence(module: Path) -> None:
+    source = module.read_text(encoding="utf-8")
+    # What Python 2.7 or 3.6 could not even read.
+    assert "from __future__" not in source
+    assert "->" not in source[source.rindex("def main") :]
+    first = next(node for node in ast.parse(source).body if isinstance(node, (ast.Import, ast.ImportFrom)))
+    assert ast.unparse(first) == f"from {PACKAGE}.module_utils._ansible import python"
+
+
+def test_module_ends_with_a_sentence_on_an_old_python() -> None:
+    """On the old interpreters that are here, and on this one where it says that it is old."""
+    name = f"{PACKAGE}.modules.jetstream_backup_info"
+    pretend = f"import sys, runpy; sys.version_info = (3, 8, 18); runpy.run_module({name!r}, run_name='__main__')"
+    commands = [[sys.executable, "-c", pretend]]
+    # Not 2.7: it needs an __init__.py in every package, which Ansible sends and a checkout has not.
+    here = pythons.find(("3.6", "3.7", "3.8"), Path("absent"))
+    commands += [[str(path), "-m", name] for path in here.values()]
+    for command in commands:
+        done = subprocess.run(
+            command,
+            input='{"ANSIBLE_MODULE_ARGS": {}}',
+            env={**os.environ, "PYTHONPATH": str(checkout.CACHE / "collections")},
+            cwd=checkout.CACHE,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        answer = json.loads(done.stdout)
+        assert (done.returncode, answer["failed"], answer["error"]) == (1, True, "python_too_old"), done.stderr
+        assert "3.9 or newer" in answer["msg"]
+        assert "Traceback" not in done.stderr
 
 
 @each_module
