@@ -23,7 +23,8 @@ import asyncio, os, signal, sys
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup import directory, setfile
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account_target import open_account_target
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.commit import Committer
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.disk import write_file
+from ansible_collections.natsops.jetstream.plugins.module_utils._files import trees
+from ansible_collections.natsops.jetstream.plugins.module_utils._files.writing import write_new
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.results import StreamResult
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.writer import Worker
 
@@ -39,11 +40,11 @@ def hook(event, args):
         if count == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-real = directory._exchange
-def swap(one, other):
-    sys.audit("os.rename", one, other, -1, -1)
-    return real(one, other) if exchange else False
-directory._exchange = swap
+real = trees.exchange
+def swap(one, place, other, there):
+    sys.audit("os.rename", one, other, place, there)
+    return real(one, place, other, there) if exchange else False
+trees.exchange = swap
 
 async def main():
     with directory.Workplace(path) as workplace, Worker() as publisher:
@@ -52,8 +53,8 @@ async def main():
         results = []
         for name in ("A", "B", "NEW")[: 3 if content == "new" else 2]:
             made = workplace.make(name)
-            write_file(os.path.join(made, "backup.json"), content.encode())
-            write_file(os.path.join(made, "stream.arc.s2"), content.encode())
+            write_new(os.path.join(made, "backup.json"), content.encode())
+            write_new(os.path.join(made, "stream.arc.s2"), content.encode())
             results.append(StreamResult(name, "failed" if content == "old" else "transferred"))
         names = [result.stream for result in results]
         await asyncio.gather(*(committer.commit(f"{workplace.stage}/{name}", f"{path}/{name}") for name in names))

@@ -18,6 +18,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, Callable, Union
 
+from .._files.reading import DATA, file_size, open_file
 from . import chain, fullcheck
 from .engine import Engine, choose
 from .errors import ArchiveError
@@ -42,9 +43,9 @@ def full_file(path: Path, stop: Stop = None, engine: Engine | None = None, paral
     engine: choose one by the file's size if None. Raises OSError where the file cannot be read. Damage is in the
     report; what the quick check finds ends it.
     """
-    engine = engine or choose(os.path.getsize(path))
+    engine = engine or choose(file_size(path, DATA))
     check = QuickCheck(whole=True, decode=engine.decode)
-    with open(path, "rb") as file:
+    with open_file(path, DATA) as file:
         while data := file.read(_READ):
             _asked(stop)
             check.feed(data)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, Callable, NamedTuple
 
+from .._files.reading import DATA, open_file
 from .errors import ArchiveError
 from .natsarc import Entry, EntryParser
 from .report import ArchivedConsumer
@@ -174,7 +175,7 @@ def read_entries(
     Raises ArchiveError for damage, OSError where the file cannot be read. Memory: one block and one entry.
     """
     frames, parser, order = FrameParser(), EntryParser(headers, payloads), EntryOrder()
-    with open(path, "rb") as file:
+    with open_file(path, DATA) as file:
         while not (stop is not None and stop()):
             data = file.read(_READ)
             if not data:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Callable, Union
 
+from .._files.reading import DATA, open_file
 from .errors import ArchiveError
 from .natsarc import MAGIC
 from .natswalk import CONSUMER_PREFIX, Message, json_object, read_entries, subject_text, walk
@@ -71,7 +72,7 @@ class Archive:
 def frames_of(path: Path, stop: Stop = None) -> Iterator[Frame]:
     """The frames of an S2 file. Raises ArchiveError, where it is cut off too, but not if stop ended it."""
     parser = FrameParser()
-    with open(path, "rb") as file:
+    with open_file(path, DATA) as file:
         while data := file.read(_READ):
             if stop is not None and stop():
                 return

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from .._files.reading import DATA, open_file
 from .engine import Engine, choose
 from .errors import ArchiveError
 from .natsarc import read_numbers
@@ -46,7 +47,7 @@ def run_task(task: dict[str, Any], engine: Engine) -> dict[str, Any]:
 
 
 def _decoded(task: dict[str, Any], engine: Engine) -> bytes:
-    with open(task["path"], "rb") as file:
+    with open_file(task["path"], DATA) as file:
         file.seek(task["start"])
         content = file.read(task["end"] - task["start"])
     parser = FrameParser(task["start"])

@@ -16,6 +16,7 @@ from array import array
 from dataclasses import replace
 from typing import Callable
 
+from .._files.reading import DATA, open_file
 from .consistency import check_directory_consistency
 from .errors import ArchiveError
 from .natsarc import MAGIC
@@ -139,7 +140,7 @@ def quick_file(path: str | os.PathLike[str], stop: Callable[[], bool] | None = N
     Raises OSError where the file cannot be read. Damage is in the report.
     """
     check = QuickCheck()
-    with open(path, "rb") as file:
+    with open_file(path, DATA) as file:
         while data := file.read(_READ):
             if stop is not None and stop():
                 raise ArchiveError("stopped", _STOPPED)

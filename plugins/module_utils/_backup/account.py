@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
-import shutil
 
 from .._nats.api import JetStream, check_stream_name
 from .._nats.errors import ConnectionLostError, NatsError, OptionsError
@@ -98,12 +97,12 @@ async def _stage(
 async def _transfer(
     js: JetStream, source: Source, options: BackupOptions, workplace: Workplace, writer: Worker
 ) -> StreamResult:
-    stage = os.path.join(workplace.stage, source.info.name)
+    stage = place_of(workplace.stage, source.info.name)
     try:
         workplace.make(source.info.name)
     except PathError:
         # The attempt before the connection was lost made it; the writer's thread may just be about to write there.
-        await writer.call(lambda: shutil.rmtree(stage))
+        await writer.call(lambda: remove_path(stage))
         workplace.make(source.info.name)
     return await transfer(js, source, options, stage, writer)
 

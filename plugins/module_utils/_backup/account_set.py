@@ -10,7 +10,6 @@ import asyncio
 import dataclasses
 import datetime
 import os
-import shutil
 
 from .._nats.model import Listing, StreamInfo
 from .account import AccountBackup, AccountOptions, check_transfer, names_of
@@ -149,7 +148,7 @@ class SetBackup(AccountBackup):
         before = self._before()
         members: dict[str, Member] = {}
         for result in results:
-            place = os.path.join(stage, result.stream)
+            place = place_of(stage, result.stream)
             if result.status == "unchanged":
                 link_stream(self._place(result.stream), place)
             if result.status in ("transferred", "unchanged"):
@@ -162,8 +161,8 @@ class SetBackup(AccountBackup):
         for stream, member in before.items():
             if stream not in existing or (stream in members and stream not in tried) or not member.digest:
                 continue
-            shutil.rmtree(os.path.join(stage, stream), ignore_errors=True)
-            wrong = link_verified(self._place(stream), os.path.join(stage, stream), stream)
+            remove_path(place_of(stage, stream))
+            wrong = link_verified(self._place(stream), place_of(stage, stream), stream)
             if wrong:
                 warnings.append(f"stream {stream}: its backup in {self._place(stream)} is not carried on: {wrong}.")
             elif stream in tried:
@@ -172,7 +171,7 @@ class SetBackup(AccountBackup):
                 members[stream] = member
         kept = {stream for stream, member in members.items() if member.digest}
         for left in sorted(set(os.listdir(stage)) - kept):
-            shutil.rmtree(os.path.join(stage, left))  # of a transfer that failed
+            remove_path(os.path.join(stage, left))  # of a transfer that failed
         about = SetFile(self._session.account, now(), is_complete(members), members, moment)
         publish_set(self._path, stage, name, about)
         return warnings

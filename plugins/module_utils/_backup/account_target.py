@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import typing as t
 
-from .directory import STREAM_FILES, Workplace, check_directory_path, interrupted_below, os_errors
+from .._files.trees import directory as opened
+from .._files.trees import remove_tree
+from .directory import Workplace, check_directory_path, foreign_entries, interrupted_below, os_errors
 from .disk import make_directories
 from .errors import PathError
 
@@ -49,7 +50,7 @@ def close_account_target(path: str, existing: t.Collection[str], *, prune: bool,
         directory = os.path.join(path, name)
         if name in existing or name.startswith("."):
             continue
-        if set(os.listdir(directory)) - STREAM_FILES:
+        if not os.path.isdir(directory) or foreign_entries(directory):
             warnings.append(f"{directory} is not the backup of a stream. It is left alone.")
         elif not prune:
             warnings.append(
@@ -59,6 +60,6 @@ def close_account_target(path: str, existing: t.Collection[str], *, prune: bool,
         else:
             pruned = True
             if not check:
-                with os_errors(directory):
-                    shutil.rmtree(directory)
+                with os_errors(directory), opened(path, follow=False) as place:
+                    remove_tree(name, place)
     return pruned, warnings

@@ -12,6 +12,8 @@ import typing as t
 
 from .._archive.report import WARNING, ArchiveReport, Problem
 from .._archive.verify import check_directory_consistency
+from .._files.errors import why
+from .._files.reading import is_regular
 from .._nats.model import Json
 from .directory import BACKUP_JSON
 from .manifest import Manifest, digest_of
@@ -32,11 +34,11 @@ def against_manifest(
     """How the files of a directory differ from what the manifest says of them; C(hashed): the data by its digest."""
     for expected in manifest.files:
         place = os.path.join(path, expected.name)
-        if not os.path.isfile(place):
+        if not is_regular(place):
             if expected.name == BACKUP_JSON or data:  # otherwise its absence is already told
                 yield Problem("digest_differs", expected.name, "the manifest names it, and it is not there")
             continue
-        actual_size = size if place == data else os.path.getsize(place)
+        actual_size = size if place == data else os.lstat(place).st_size
         if actual_size != expected.size:
             text = f"it has {actual_size} bytes, and had {expected.size} when it was backed up"
             yield Problem("digest_differs", expected.name, text)
@@ -46,6 +48,10 @@ def against_manifest(
         elif place == data and not hashed:
             sha256 = expected.sha256
         else:
-            sha256 = digest_of(place).sha256
+            try:
+                sha256 = digest_of(place).sha256
+            except OSError as exc:
+                yield Problem("unreadable", expected.name, why(exc))
+                continue
         if sha256 != expected.sha256:
             yield Problem("digest_differs", expected.name, "its SHA-256 is not that of the manifest")

@@ -11,9 +11,11 @@ import json
 import os
 
 from .._archive.report import ERROR, Problem
+from .._files.errors import why
+from .._files.reading import SIDE_FILE, read_bytes
+from .._files.writing import replace_file
 from .._nats.model import Json
 from .directory import CHECKED
-from .disk import write_file_atomically
 from .inspect import Backup
 from .manifest import now
 
@@ -36,7 +38,7 @@ def identity(backup: Backup) -> str:
     if backup.manifest is not None:
         return backup.manifest.digest
     try:
-        status = os.stat(backup.data)
+        status = os.stat(backup.data, follow_symlinks=False)
     except OSError:
         return ""
     return f"{status.st_size}-{status.st_mtime_ns}"
@@ -46,8 +48,7 @@ def last_check(backup: Backup) -> Checked | None:
     """The last full check of just these bytes: on the day of the backup or later; C(None) if there was none."""
     own = identity(backup)
     try:
-        with open(os.path.join(backup.path, CHECKED), "rb") as file:
-            content = json.loads(file.read())
+        content = json.loads(read_bytes(os.path.join(backup.path, CHECKED), SIDE_FILE))
         found = Checked(**{**content, "problems": tuple(content["problems"])})
         if own and found.identity == own and isinstance(found.time, str):
             return found
@@ -66,9 +67,10 @@ def remember(backup: Backup) -> str:
     problems = tuple(problem.id for problem in backup.problems)
     checked = Checked(identity(backup), now(), backup.valid, problems, engine)
     try:
-        write_file_atomically(os.path.join(backup.path, CHECKED), json.dumps(vars(checked)).encode() + b"\n")
+        content = json.dumps(vars(checked)).encode() + b"\n"
+        replace_file(os.path.join(backup.path, CHECKED), content, same=backup.place)
     except OSError as exc:
-        return f"{backup.path}: the check cannot be noted for the next run: {exc.strerror or exc}."
+        return f"{backup.path}: the check cannot be noted for the next run: {why(exc)}."
     return ""
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 
+from .._files.trees import directory
 from .directory import Workplace, os_errors, path_error
-from .disk import sync_directories, sync_path
+from .disk import sync_directories
 from .writer import Worker
 
 
@@ -52,7 +53,8 @@ class Committer:
         parents = {os.path.dirname(final) for _stage, final, _future in batch}
         with os_errors(batch[0][1]):
             for parent in parents:
-                sync_path(parent)
+                with directory(parent) as above:
+                    os.fsync(above)
         return outcomes
 
     def _publish_one(self, stage: str, final: str) -> Exception | None:

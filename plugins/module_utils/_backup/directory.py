@@ -11,14 +11,17 @@ leaves only hidden debris, which the next run clears under its lock.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import datetime
+import errno
 import fcntl
 import os
-import shutil
-import tempfile
 import typing as t
 
+from .._files import trees
+from .._files.errors import FileError, why
+from .._files.names import wrong_in_name
+from .._files.writing import is_temporary, open_directory, open_lock, write_all
+from .._text.shown import shown
 from .disk import make_directories
 from .errors import LockedError, PathError
 
@@ -33,9 +36,6 @@ STREAM_FILES = frozenset((BACKUP_JSON, MANIFEST, CHECKED, DRILLED, DATA_V1, DATA
 _TAG = "natsops"
 # The names of the hidden siblings are longer than the directory's own, and a name has at most 255 bytes.
 _LONGEST = 220
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _now() -> str:
@@ -91,37 +91,54 @@ def os_errors(path: str) -> t.Iterator[None]:
 
 def path_error(path: str, exc: OSError) -> PathError:
     """A PathError for a system error: a full disk and a read-only place have words of their own."""
-    text = exc.strerror or str(exc)
-    if exc.errno in (28, 122, 27):  # ENOSPC, EDQUOT, EFBIG
+    text = why(exc)
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return PathError(
             f"There is no room for the backup {path}: {text}. Free space or choose another path; nothing that was there"
             " before has been touched.",
             error="no_space",
         )
-    word = "path_not_writable" if exc.errno in (1, 13, 30, 2) else "path_invalid"
-    return PathError(f"path {path} cannot be written to: {text}. Check the directory and its permissions.", error=word)
+    refused = exc.errno in (errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOENT)
+    word = "path_symlink" if exc.errno == errno.ELOOP else "path_not_writable" if refused else "path_invalid"
+    remedy = exc.remedy if isinstance(exc, FileError) else "Check the directory and its permissions"
+    at = f" ({shown(exc.filename)})" if exc.filename and str(exc.filename) != path else ""
+    return PathError(f"path {path} cannot be written to: {text}{at}. {remedy}.", error=word)
+
+
+def foreign_entries(path: str) -> list[str]:
+    """What is in the directory of a stream and is no part of a backup. What a killed run left of its notes is none."""
+    notes = (CHECKED, DRILLED)
+    return sorted(
+        entry
+        for entry in os.listdir(path)
+        if entry not in STREAM_FILES and not any(is_temporary(entry, note) for note in notes)
+    )
 
 
 class Workplace:
     """The lock on one backup directory and the hidden place beside it where new content is made.
 
     Use as a context manager. On entry it takes the lock (LockedError when another run has it) and clears what killed
-    runs left; on exit it removes its own hidden place and the lock.
+    runs left; on exit it removes its own hidden place and the lock. The directory above is held open: what is made,
+    published and removed is there, whatever becomes of the path.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._lock_path = _hidden(path, "lock")
+        self._name = os.path.basename(path)
+        self._lock_name = os.path.basename(_hidden(path, "lock"))
         self._lock: int | None = None
+        self._parent = -1
         self.stage = ""
 
     def __enter__(self) -> Workplace:
         with os_errors(self.path):
             make_directories(os.path.dirname(self.path))
-            self._take_lock()
+            self._parent = open_directory(os.path.dirname(self.path))
             try:
+                self._take_lock()
                 self._clear_debris()
-                self.stage = tempfile.mkdtemp(prefix=self._prefix(), dir=os.path.dirname(self.path))
+                self.stage = os.path.join(os.path.dirname(self.path), trees.make_hidden(self._prefix(), self._parent))
             except BaseException:
                 self._release()
                 raise
@@ -131,16 +148,17 @@ class Workplace:
         return os.path.basename(_hidden(self.path, "stage-"))
 
     def __exit__(self, *exc_info: object) -> None:
-        shutil.rmtree(self.stage, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            trees.remove_tree(os.path.basename(self.stage), self._parent)
         self._release()
 
     def _take_lock(self) -> None:
         while True:
-            lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = open_lock(self._lock_name, within=self._parent)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                owner = os.read(lock, 200).decode(errors="replace").strip()
+                owner = shown(os.read(lock, 200).decode(errors="replace").strip())
                 os.close(lock)
                 raise LockedError(
                     f"Another run is working on {self.path} ({owner or 'just started'}). Wait for it to end, or give"
@@ -148,9 +166,10 @@ class Workplace:
                 ) from None
             # The holder before may have removed the file between our open and our lock.
             with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(lock), os.stat(self._lock_path)):
+                there = os.stat(self._lock_name, dir_fd=self._parent, follow_symlinks=False)
+                if os.path.samestat(os.fstat(lock), there):
                     os.ftruncate(lock, 0)
-                    os.write(lock, f"process {os.getpid()} on {os.uname().nodename} since {_now()}\n".encode())
+                    write_all(lock, f"process {os.getpid()} on {os.uname().nodename} since {_now()}\n".encode())
                     self._lock = lock
                     return
             os.close(lock)
@@ -158,24 +177,22 @@ class Workplace:
     def _release(self) -> None:
         if self._lock is not None:
             with contextlib.suppress(OSError):
-                os.unlink(self._lock_path)
+                os.unlink(self._lock_name, dir_fd=self._parent)
             os.close(self._lock)
             self._lock = None
+        if self._parent >= 0:
+            os.close(self._parent)
+            self._parent = -1
 
     def _clear_debris(self) -> None:
-        parent = os.path.dirname(self.path)
-        old = _hidden(self.path, "old")
-        if os.path.isdir(old):
+        old = os.path.basename(_hidden(self.path, "old"))
+        if trees.is_directory(old, self._parent) and not trees.is_there(self._name, self._parent):
             # Killed between the two renames of a system without exchange: the earlier backup goes back to its place.
-            if not os.path.lexists(self.path):
-                os.rename(old, self.path)
-            else:
-                shutil.rmtree(old)
-        for name in os.listdir(parent):
-            if name.startswith(self._prefix()):
-                shutil.rmtree(os.path.join(parent, name))
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(_hidden(f"{self.path}.json", "new"))  # of the file beside an account's backup
+            os.rename(old, self._name, src_dir_fd=self._parent, dst_dir_fd=self._parent)
+        for name in os.listdir(self._parent):
+            # The last: of the file beside an account's backup.
+            if name == old or name.startswith(self._prefix()) or is_temporary(name, f"{self._name}.json"):
+                trees.remove_tree(name, self._parent)
 
     def make(self, name: str) -> str:
         """A new empty directory in the hidden place, mode 0700."""
@@ -185,27 +202,39 @@ class Workplace:
         return directory
 
     def publish(self, made: str, final: str) -> None:
-        """Put a finished, synced directory in its place; what stood there before is gone afterwards."""
-        with os_errors(final):
-            if not os.path.lexists(final):
-                os.rename(made, final)
-            elif _exchange(made, final):
-                shutil.rmtree(made)
-            else:
-                self._replace(made, final)
+        """Put a finished, synced directory in its place; what stood there before is gone afterwards.
 
-    def _replace(self, made: str, final: str) -> None:
+        C(final) is the path of this workplace, or a directory in it.
+        """
+        with os_errors(final), contextlib.ExitStack() as opened:
+            above, name = os.path.split(final)
+            place = self._parent
+            if above == self.path:
+                place = opened.enter_context(trees.directory(self._name, follow=False, within=self._parent))
+            stage = opened.enter_context(
+                trees.directory(os.path.basename(self.stage), follow=False, within=self._parent)
+            )
+            made = os.path.basename(made)
+            if not trees.is_there(name, place):
+                os.rename(made, name, src_dir_fd=stage, dst_dir_fd=place)
+            elif trees.exchange(made, stage, name, place):
+                trees.remove_tree(made, stage)
+            else:
+                self._replace(made, stage, name, place)
+            trees.require_same(above, place)
+
+    def _replace(self, made: str, stage: int, name: str, place: int) -> None:
         """Publish in two steps, where the system cannot exchange directories in one."""
-        old = _hidden(final, "old")
-        os.rename(final, old)
+        old = os.path.basename(_hidden(name, "old"))
+        os.rename(name, old, src_dir_fd=place, dst_dir_fd=place)
         try:
-            os.rename(made, final)
+            os.rename(made, name, src_dir_fd=stage, dst_dir_fd=place)
         except OSError:
-            os.rename(old, final)
+            os.rename(old, name, src_dir_fd=place, dst_dir_fd=place)
             raise
         # Out of the way in one step: what a killed run leaves under the name must be whole, since it may be put back.
-        os.rename(old, made)
-        shutil.rmtree(made)
+        os.rename(old, made, src_dir_fd=place, dst_dir_fd=stage)
+        trees.remove_tree(made, stage)
 
 
 def interrupted_below(path: str) -> dict[str, list[str]]:
@@ -213,14 +242,6 @@ def interrupted_below(path: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for entry in sorted(os.listdir(path)):
         name, tag, _rest = entry.rpartition(f".{_TAG}-")
-        if tag and len(name) > 1 and name.startswith("."):
+        if tag and name.startswith(".") and not wrong_in_name(name[1:], ours=True):
             found.setdefault(name[1:], []).append(entry)
     return found
-
-
-def _exchange(one: str, other: str) -> bool:
-    """Swap two paths in one step; false where the system cannot."""
-    renameat2 = getattr(_libc, "renameat2", None)
-    if renameat2 is None:
-        return False
-    return int(renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)) == 0

@@ -10,10 +10,12 @@ import dataclasses
 import json
 import os
 
+from .._files.errors import why
+from .._files.reading import SIDE_FILE, read_bytes
+from .._files.writing import replace_file
 from .._nats.model import Json
 from .checked import identity
 from .directory import DRILLED
-from .disk import write_file_atomically
 from .inspect import Backup
 
 
@@ -37,8 +39,7 @@ class Drilled:
 def last_drill(backup: Backup) -> Drilled | None:
     """The last drill of just these bytes, C(None) if there was none."""
     try:
-        with open(os.path.join(backup.path, DRILLED), "rb") as file:
-            found = Drilled(**json.loads(file.read()))
+        found = Drilled(**json.loads(read_bytes(os.path.join(backup.path, DRILLED), SIDE_FILE)))
     except (OSError, ValueError, TypeError):
         return None  # none yet, or not one of ours
     own = identity(backup)
@@ -49,9 +50,10 @@ def last_drill(backup: Backup) -> Drilled | None:
 def remember_drill(backup: Backup, drilled: Drilled) -> str:
     """Note a drill. Returns a warning where that cannot be written, else nothing."""
     try:
-        write_file_atomically(os.path.join(backup.path, DRILLED), json.dumps(vars(drilled)).encode() + b"\n")
+        content = json.dumps(vars(drilled)).encode() + b"\n"
+        replace_file(os.path.join(backup.path, DRILLED), content, same=backup.place)
     except OSError as exc:
-        return f"{backup.path}: the drill cannot be noted beside the backup: {exc.strerror or exc}."
+        return f"{backup.path}: the drill cannot be noted beside the backup: {why(exc)}."
     return ""
 
 

@@ -11,7 +11,7 @@ import typing as t
 
 from . import compare
 from .checked import last_check, remember
-from .directory import STREAM_FILES
+from .directory import foreign_entries
 from .errors import PathError
 from .inspect import Backup, inspect
 
@@ -32,7 +32,7 @@ def examine(
         return None
     if not entries:
         return None
-    foreign = sorted(set(entries) - STREAM_FILES)
+    foreign = foreign_entries(path)
     if foreign:
         raise PathError(
             f"path {path} is not empty and is not just the backup of a stream: it holds {', '.join(foreign[:3])}."

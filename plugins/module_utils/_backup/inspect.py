@@ -14,10 +14,11 @@ import typing as t
 from .._archive.report import ERROR, PROBLEMS, WARNING, ArchiveReport, Problem
 from .._archive.times import ZERO, parse_ns
 from .._archive.verify import check_directory_consistency, check_file
+from .._files.errors import why
+from .._files.reading import BACKUP_FILE, DATA, file_size, read_bytes
 from .._nats.model import Json
 from .against import against_manifest, consistency
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
-from .disk import read_file
 from .errors import InvalidBackupError
 from .manifest import ConsumerRecord, Manifest, load_manifest, sequences
 from .shape import wrong_in_config, wrong_in_state
@@ -43,6 +44,7 @@ class Backup:
 
     C(level) is that of the check just done. C(config) and C(state) are those of backup.json, empty if that is
     unreadable; C(report) is C(None) where the data was not read. C(derived): C(data) was made from the backup just now.
+    C(place): device and inode of the directory that was looked at.
     """
 
     path: str
@@ -56,6 +58,7 @@ class Backup:
     report: ArchiveReport | None = None
     problems: tuple[Problem, ...] = ()
     derived: bool = False
+    place: tuple[int, int] | None = None
 
     @property
     def valid(self) -> bool:
@@ -147,12 +150,12 @@ def looks_like_backup(path: str) -> bool:
 def _read_backup_json(path: str) -> tuple[Json, list[Problem]]:
     place = os.path.join(path, BACKUP_JSON)
     try:
-        raw = read_file(place)
+        raw = read_bytes(place, BACKUP_FILE)
         content = json.loads(raw)
     except FileNotFoundError:
         return {}, [Problem("backup_json_missing", BACKUP_JSON, "there is no backup.json")]
     except OSError as exc:
-        return {}, [Problem("unreadable", BACKUP_JSON, exc.strerror or str(exc))]
+        return {}, [Problem("unreadable", BACKUP_JSON, why(exc))]
     except (ValueError, RecursionError) as exc:
         text = f"it is not JSON: {exc}" if raw else "it is empty"
         return {}, [Problem("backup_json_invalid", BACKUP_JSON, text)]
@@ -164,7 +167,7 @@ def _read_backup_json(path: str) -> tuple[Json, list[Problem]]:
 
 
 def _find_data(path: str) -> tuple[str, list[Problem]]:
-    found = [name for name in (DATA_V2, DATA_V1) if os.path.isfile(os.path.join(path, name))]
+    found = [name for name in (DATA_V2, DATA_V1) if os.path.lexists(os.path.join(path, name))]
     if not found:
         return "", [Problem("data_missing", path, f"there is neither {DATA_V2} nor {DATA_V1}")]
     if len(found) > 1:
@@ -179,6 +182,7 @@ def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None =
     were checked when it was written, C(quick) reads every byte once, C(full) decodes and counts all as well. C(stop)
     is asked now and then and ends the check with an exception when it says so.
     """
+    place = _place_of(path)
     content, problems = _read_backup_json(path)
     manifest: Manifest | None = None
     try:
@@ -188,12 +192,18 @@ def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None =
     data, missing = _find_data(path)
     problems += missing
     report: ArchiveReport | None = None
-    size = os.path.getsize(data) if data else 0
+    size = 0
+    if data:
+        try:
+            size = file_size(data, DATA)
+        except OSError as exc:
+            problems.append(Problem("unreadable", os.path.basename(data), why(exc)))
+            data = ""
     if data and level not in ("none", "digest"):
         try:
             report = check_file(data, level, stop)
         except OSError as exc:
-            problems.append(Problem("unreadable", os.path.basename(data), exc.strerror or str(exc)))
+            problems.append(Problem("unreadable", os.path.basename(data), why(exc)))
         else:
             problems += report.problems
     if manifest is not None:
@@ -214,7 +224,16 @@ def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None =
         size=size,
         report=report,
         problems=tuple(problems),
+        place=place,
     )
+
+
+def _place_of(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def warnings_of(backup: Backup) -> list[str]:

@@ -14,9 +14,9 @@ import json
 import os
 import typing as t
 
+from .._files.reading import DATA, MANIFEST_FILE, open_file, read_bytes
 from .._nats.model import ConsumerInfo, Json
 from .directory import MANIFEST, STREAM_FILES
-from .disk import read_file
 from .errors import InvalidBackupError
 
 FORMAT = 1
@@ -155,7 +155,7 @@ def load_manifest(directory: str) -> Manifest | None:
     """The manifest in a directory, or C(None) where there is none. Raises InvalidBackupError."""
     path = os.path.join(directory, MANIFEST)
     try:
-        content = read_file(path)
+        content = read_bytes(path, MANIFEST_FILE)
     except FileNotFoundError:
         return None
     except OSError as exc:
@@ -167,7 +167,7 @@ def digest_of(path: str) -> FileDigest:
     """Size and SHA-256 of a file."""
     hasher = hashlib.sha256()
     size = 0
-    with open(path, "rb") as file:
+    with open_file(path, DATA) as file:
         while block := file.read(1 << 20):
             hasher.update(block)
             size += len(block)

@@ -2,16 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Making a set: what did not change is linked, the set's file comes last, and C(latest) is exchanged in one step."""
+"""Making a set: what did not change is linked, the set's file comes last, and C(latest) is exchanged in one step.
+
+All of it happens in the account's directory itself, held open: a link put in its place meanwhile is not followed.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 
-from .directory import os_errors
-from .disk import sync_directories, sync_path, write_file
+from .._files.reading import DATA, is_regular
+from .._files.trees import directory, remove_tree, require_same
+from .._files.writing import copy_file, is_temporary, temporary_name, write_new
+from .directory import STREAM_FILES, os_errors
+from .disk import sync_directories
 from .inspect import inspect
 from .repository import LATEST, is_set_name
 from .setfile import SetFile, set_path, store
@@ -19,8 +24,8 @@ from .setfile import SetFile, set_path, store
 _MARK = "natsops-unfinished"
 
 
-def _mark(path: str, name: str) -> str:
-    return os.path.join(path, f".{name}.{_MARK}")
+def _mark(name: str) -> str:
+    return f".{name}.{_MARK}"
 
 
 def clear_unfinished(path: str) -> list[str]:
@@ -29,38 +34,44 @@ def clear_unfinished(path: str) -> list[str]:
     Only those that bear the mark of such a run: a set that lost its file in another way is left alone.
     """
     cleared = []
-    for entry in sorted(os.listdir(path)):
-        name, tag, rest = entry[1:].partition(f".{_MARK}")
-        if not entry.startswith(".") or not tag or rest or not is_set_name(name):
-            continue
-        place = os.path.join(path, name)
-        # Killed after its file was written: the set is whole, and only the mark and perhaps the link were left.
-        if not os.path.isfile(set_path(place)):
-            with os_errors(place), contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(place)
-            cleared.append(name)
-        os.unlink(os.path.join(path, entry))
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(path, f".{LATEST}.natsops-new"))
+    with os_errors(path), directory(path, follow=False) as account:
+        for entry in sorted(os.listdir(account)):
+            name, tag, rest = entry[1:].partition(f".{_MARK}")
+            if entry.startswith(".") and tag and not rest and is_set_name(name):
+                # Killed after its file was written: the set is whole, and only the mark and perhaps the link were left.
+                if not is_regular(set_path(os.path.join(path, name))):
+                    with contextlib.suppress(FileNotFoundError):
+                        remove_tree(name, account)
+                    cleared.append(name)
+                os.unlink(entry, dir_fd=account)
+            elif _left(entry):
+                remove_tree(entry, account)
     return cleared
+
+
+def _left(entry: str) -> bool:
+    """Whether an entry was to become a set's file or C(latest)."""
+    name = entry[1:].partition(".")[0]
+    return is_temporary(entry, LATEST) or (is_set_name(name) and is_temporary(entry, set_path(name)))
 
 
 def link_stream(source: str, target: str) -> int:
     """Make the new directory C(target) with the files of C(source), which share their content; returns its bytes.
 
-    Copied where the file system cannot link.
+    Copied where the file system cannot link. Only what belongs to a backup comes along.
     """
     with os_errors(target):
         os.mkdir(target, 0o700)
         size = 0
-        for name in sorted(os.listdir(source)):
+        for name in sorted(STREAM_FILES.intersection(os.listdir(source))):
             one, other = os.path.join(source, name), os.path.join(target, name)
+            if not is_regular(one):
+                continue
             try:
                 os.link(one, other, follow_symlinks=False)
             except OSError:
-                shutil.copyfile(one, other)
-                os.chmod(other, 0o600)
-            size += os.path.getsize(other)
+                copy_file(one, other, DATA)
+            size += os.lstat(other).st_size
         return size
 
 
@@ -76,37 +87,45 @@ def link_verified(source: str, target: str, stream: str) -> str:
 def publish_set(path: str, stage: str, name: str, about: SetFile) -> str:
     """Put a staged set in its place, its file beside it and C(latest) onto it; returns its path."""
     final = os.path.join(path, name)
-    with os_errors(final):
-        sync_directories([entry.path for entry in os.scandir(stage)])
-        sync_path(stage)
-        write_file(_mark(path, name), b"")
-        sync_path(path)
-        os.rename(stage, final)
-        store(final, about)
-        point_latest(path, name)
-        os.unlink(_mark(path, name))
-        sync_path(path)
+    with os_errors(final), directory(path, follow=False) as account:
+        with directory(stage, follow=False) as staged:
+            sync_directories([entry.path for entry in os.scandir(stage)])
+            os.fsync(staged)
+        write_new(_mark(name), b"", within=account)
+        os.fsync(account)
+        os.rename(stage, name, dst_dir_fd=account)
+        store(final, about, within=account)
+        _point(account, name)
+        os.unlink(_mark(name), dir_fd=account)
+        os.fsync(account)
+        require_same(path, account)
     return final
 
 
 def point_latest(path: str, name: str) -> None:
     """Exchange the link C(latest) in one step."""
-    temporary = os.path.join(path, f".{LATEST}.natsops-new")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)
-    os.symlink(name, temporary)
-    os.replace(temporary, os.path.join(path, LATEST))
-    sync_path(path)
+    with os_errors(path), directory(path, follow=False) as account:
+        _point(account, name)
+
+
+def _point(account: int, name: str) -> None:
+    temporary = temporary_name(LATEST)
+    os.symlink(name, temporary, dir_fd=account)
+    try:
+        os.replace(temporary, LATEST, src_dir_fd=account, dst_dir_fd=account)
+    except OSError:
+        os.unlink(temporary, dir_fd=account)
+        raise
+    os.fsync(account)
 
 
 def remove_set(path: str, name: str) -> None:
     """Remove a set: first its file, so that half of one is never taken for whole."""
-    final = os.path.join(path, name)
-    with os_errors(final):
-        write_file(_mark(path, name), b"")
-        sync_path(path)
+    with os_errors(os.path.join(path, name)), directory(path, follow=False) as account:
+        write_new(_mark(name), b"", within=account)
+        os.fsync(account)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(set_path(final))
-        shutil.rmtree(final)
-        os.unlink(_mark(path, name))
-        sync_path(path)
+            os.unlink(set_path(name), dir_fd=account)
+        remove_tree(name, account)
+        os.unlink(_mark(name), dir_fd=account)
+        os.fsync(account)

@@ -10,6 +10,7 @@ import contextlib
 import os
 import typing as t
 
+from .._files.reading import DATA, open_descriptor
 from .errors import InvalidBackupError
 from .inspect import Backup
 from .manifest import load_manifest
@@ -19,7 +20,7 @@ from .manifest import load_manifest
 def open_data(backup: Backup) -> t.Iterator[int]:
     """The data file, open. Raises InvalidBackupError if it is not the one any more that was checked."""
     try:
-        descriptor = os.open(backup.data, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_descriptor(backup.data, DATA)
     except OSError as exc:
         raise _exchanged(backup) from exc
     try:

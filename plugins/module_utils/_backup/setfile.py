@@ -11,8 +11,9 @@ import json
 import os
 import typing as t
 
+from .._files.reading import SET_FILE, read_bytes
+from .._files.writing import replace_file
 from .._nats.model import Json
-from .disk import read_file, write_file_atomically
 from .errors import InvalidBackupError
 from .manifest import now
 from .results import StreamResult
@@ -57,7 +58,7 @@ def load(path: str) -> SetFile | None:
     """The set's file of the directory C(path), C(None) where there is none. Raises InvalidBackupError."""
     place = set_path(path)
     try:
-        body = json.loads(read_file(place))
+        body = json.loads(read_bytes(place, SET_FILE))
         if body["set"] != FORMAT:
             raise InvalidBackupError(f"{place} has the unknown format {body['set']!r}.", error="manifest_unknown")
         members = {name: Member(**member) for name, member in body["streams"].items()}
@@ -108,8 +109,8 @@ def is_complete(members: t.Mapping[str, Member]) -> bool:
     return all(member.status in ("current", "skipped") for member in members.values())
 
 
-def store(path: str, about: SetFile) -> None:
-    """Write the set's file in one step."""
+def store(path: str, about: SetFile, *, within: int | None = None) -> None:
+    """Write the set's file in one step; C(within): the descriptor of the directory that it is in."""
     body: Json = {
         "set": FORMAT,
         "account": about.account,
@@ -119,7 +120,7 @@ def store(path: str, about: SetFile) -> None:
     }
     if about.checked:
         body["checked"] = about.checked
-    write_file_atomically(os.path.abspath(set_path(path)), json.dumps(body, indent=1).encode() + b"\n")
+    replace_file(os.path.abspath(set_path(path)), json.dumps(body, indent=1).encode() + b"\n", within=within)
 
 
 def _member_json(member: Member) -> Json:

@@ -11,7 +11,7 @@ import json
 import os
 import typing as t
 
-from .disk import read_file
+from .._files.reading import STORE_FILE, read_bytes
 from .errors import PathError
 
 _META = "meta.inf"
@@ -43,7 +43,7 @@ def _size(path: str) -> int:
 
 def _replicas(path: str) -> int | None:
     try:
-        content: t.Any = json.loads(read_file(os.path.join(path, _META)))
+        content: t.Any = json.loads(read_bytes(os.path.join(path, _META), STORE_FILE))
         return int(content.get("num_replicas") or 1)
     except (OSError, ValueError, AttributeError):
         return None

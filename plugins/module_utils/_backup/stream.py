@@ -14,11 +14,11 @@ from collections.abc import Iterable
 
 from .._archive.report import ArchiveReport
 from .._archive.verify import check_directory_consistency, check_file, settle_end
+from .._files.writing import write_new
 from .._nats.api import JetStream
 from .._nats.hops import far
 from .._nats.model import ConsumerInfo, Json, StreamInfo
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
-from .disk import write_file
 from .errors import BackupError, SnapshotError, VerificationError
 from .inspect import problems_json
 from .manifest import ConsumerRecord, FileDigest, Manifest, now, readable
@@ -152,7 +152,7 @@ def _finish(
     data = os.path.join(stage, "data")
     content: Json = {"config": snapshot.config, "state": snapshot.state}
     backup_json = readable(content)
-    write_file(os.path.join(stage, BACKUP_JSON), backup_json)
+    write_new(os.path.join(stage, BACKUP_JSON), backup_json)
     report = check_file(data, "full") if options.verify == "full" else settle_end(data, snapshot.writer.finish())
     problems = [*report.problems] if options.verify != "none" else []
     if options.verify != "none":
@@ -197,5 +197,5 @@ def _finish(
         verified=options.verify,
         max_payload=0 if far(js) else js.connection.server_max_payload,
     )
-    write_file(os.path.join(stage, MANIFEST), manifest.dump())
+    write_new(os.path.join(stage, MANIFEST), manifest.dump())
     return StreamResult(name, "transferred", "", manifest, bytes=report.size, warnings=tuple(warnings))

@@ -14,6 +14,7 @@ import typing as t
 
 from .._archive.report import ArchiveReport
 from .._archive.verify import QuickCheck
+from .._files.writing import create, write_all
 
 Job = t.Callable[[], None]
 
@@ -112,10 +113,8 @@ class ArchiveWriter:
             return
         try:
             if self._descriptor is None:
-                self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(self._descriptor, view) :]
+                self._descriptor = create(self._path)
+            write_all(self._descriptor, chunk)
             self._check.feed(chunk)
         except Exception as exc:  # carried to the event loop, which fails the snapshot with it
             self._failed, self._error = True, exc

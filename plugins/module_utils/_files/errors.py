@@ -11,27 +11,33 @@ import os
 
 from .._text.shown import shown
 
-# What the system says is short; this is what it means, and what to do.
-_REASONS = {
-    errno.EACCES: ("this user may not read or write it", "Correct its owner or mode, or run as another user"),
-    errno.EPERM: ("this user may not do that with it", "Correct its owner, mode or attributes, or run as another user"),
-    errno.EROFS: ("its file system is read-only", "Mount it for writing, or choose another place"),
-    errno.ELOOP: ("it is a symbolic link", "Give the file itself, or remove the link"),
-    errno.ENXIO: ("it is a socket or a device, not a file", "Give a regular file"),
-    errno.EISDIR: ("it is a directory, not a file", "Give a regular file"),
-    errno.ENOTDIR: ("a part of its path is not a directory", "Correct the path"),
-    errno.ENOENT: ("it does not exist", "Correct the path"),
-    errno.EEXIST: ("something of this name is there already", "Remove it, or choose another name"),
-    errno.ENAMETOOLONG: ("its name or its path is too long for the file system", "Choose a shorter one"),
-    errno.EIO: ("the disk reports an error", "See the log of the system and check the disk"),
-    errno.ENOSPC: ("the disk is full", "Free space, or choose another place"),
-    errno.EDQUOT: ("the quota of this user is used up", "Free space, or raise the quota"),
-    errno.ESTALE: ("the network file system has lost it", "Mount the file system anew, then run again"),
-    errno.EMFILE: ("this process has too many open files", "Raise the limit of open files"),
-    errno.ENFILE: ("the system has too many open files", "Raise the limit of open files"),
-    errno.EFBIG: ("it is too large", "Check what wrote it"),
-    errno.EINVAL: ("it is not a regular file", "Give a regular file"),
-    errno.ETIMEDOUT: ("the file system does not answer", "Check the mount"),
+# What to do when the system says so.
+_REMEDIES = {
+    errno.EACCES: "Correct its owner or mode, or run as another user",
+    errno.EPERM: "Correct its owner, mode or attributes, or run as another user",
+    errno.EROFS: "Mount the file system for writing, or choose another place",
+    errno.ELOOP: "Give the file itself, or remove the link",
+    errno.ENXIO: "Give a regular file",
+    errno.EISDIR: "Give a regular file",
+    errno.EINVAL: "Give a regular file",
+    errno.ENOTDIR: "Correct the path",
+    errno.ENOENT: "Correct the path",
+    errno.EEXIST: "Remove it, or choose another name",
+    errno.ENAMETOOLONG: "Choose a shorter one",
+    errno.EIO: "See the log of the system, and check the disk",
+    errno.ENOSPC: "Free space, or choose another place",
+    errno.EDQUOT: "Free space, or raise the quota",
+    errno.ESTALE: "Mount the network file system anew, then run again",
+    errno.EMFILE: "Raise the limit of open files",
+    errno.ENFILE: "Raise the limit of open files",
+    errno.EFBIG: "Check what wrote it",
+    errno.ETIMEDOUT: "Check the mount",
+}
+# What is plainer in other words than the system's.
+_WORDS = {
+    errno.ELOOP: "it is a symbolic link",
+    errno.ENXIO: "it is a socket or a device, not a file",
+    errno.EISDIR: "it is a directory, not a file",
 }
 _UNKNOWN = "Check the file and the file system"
 
@@ -46,7 +52,7 @@ class FileError(OSError):
 
     def __init__(self, number: int, reason: str, path: str, remedy: str = "") -> None:
         super().__init__(number, reason, path)
-        self.remedy = remedy or _REASONS.get(number, ("", _UNKNOWN))[1]
+        self.remedy = remedy or _REMEDIES.get(number, _UNKNOWN)
 
     def __str__(self) -> str:
         return f"{shown(self.filename)}: {self.strerror}. {self.remedy}."
@@ -56,14 +62,12 @@ def explained(exc: OSError, path: str | os.PathLike[str]) -> OSError:
     """The error with its reason and remedy. A file that is not there stays a FileNotFoundError."""
     if isinstance(exc, (FileError, FileNotFoundError)):
         return exc
-    number = exc.errno or 0
-    reason = _REASONS.get(number, (exc.strerror or str(exc) or type(exc).__name__, ""))[0]
-    return FileError(number, reason, os.fsdecode(path))
+    return FileError(exc.errno or 0, why(exc), os.fsdecode(path))
 
 
 def why(exc: BaseException) -> str:
     """The reason of an error, without the path, for the middle of a sentence."""
     if isinstance(exc, OSError):
-        known = _REASONS.get(exc.errno or 0) if not isinstance(exc, FileError) else None
-        return known[0] if known else shown(exc.strerror or str(exc) or type(exc).__name__)
+        known = _WORDS.get(exc.errno or 0) if not isinstance(exc, FileError) else None
+        return known or shown(exc.strerror or str(exc) or type(exc).__name__)
     return shown(str(exc)) or type(exc).__name__

@@ -20,6 +20,9 @@ import typing as t
 from .errors import FileError, explained
 
 _KIB, _MIB = 1024, 1024 * 1024
+# A block of packed data has 4 MiB at most, so that zeros of this length are none.
+_LARGEST_HOLE = 16 * _MIB
+_HOLES = 64
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 # What this process, or the one that started it, holds open: such a name is a link by its nature.
 _HELD = re.compile(r"/proc/(?:self|\d+)/fd/\d+")
@@ -36,6 +39,7 @@ _TYPES = (
 @dataclasses.dataclass(frozen=True)
 class Kind:
     """A kind of file. C(most): bytes, C(None) where any size is right. C(follow): it may be reached by a link.
+    C(dense): what is packed has no large holes, so a file with one is read no further.
 
     Only what a user names in an option may be a link: Kubernetes, for one, mounts secrets as links. What lies in a
     backup may not.
@@ -44,9 +48,10 @@ class Kind:
     name: str
     most: int | None
     follow: bool = False
+    dense: bool = False
 
 
-DATA = Kind("data of a stream", None)
+DATA = Kind("data of a stream", None, dense=True)
 BACKUP_FILE = Kind("backup.json", 16 * _MIB)
 MANIFEST_FILE = Kind("manifest", 64 * _MIB)
 SET_FILE = Kind("file of a set", 64 * _MIB)
@@ -82,6 +87,8 @@ def open_descriptor(path: str | os.PathLike[str], kind: Kind) -> int:
         found = os.fstat(descriptor)
         _require_regular(found, name)
         _require_fitting(found.st_size, name, kind)
+        if kind.dense:
+            _require_dense(descriptor, found.st_size, name)
     except (OSError, ValueError) as exc:
         if descriptor >= 0:
             os.close(descriptor)
@@ -95,6 +102,30 @@ def _require_fitting(size: int, path: str, kind: Kind) -> None:
     if kind.most is not None and size > kind.most:
         text = f"it has {size} bytes, and a {kind.name} has at most {kind.most}"
         raise FileError(errno.EFBIG, text, path, "It is not what it seems to be: remove it, or give another")
+
+
+def _require_dense(descriptor: int, size: int, path: str) -> None:
+    place = 0
+    try:
+        for _hole in range(_HOLES):
+            hole = os.lseek(descriptor, place, os.SEEK_HOLE)
+            if hole >= size:
+                break
+            try:
+                place = os.lseek(descriptor, hole, os.SEEK_DATA)
+            except OSError:
+                place = size
+            if place - hole > _LARGEST_HOLE:
+                text = f"it has a hole of {place - hole} bytes at byte {hole}, so it was never written whole"
+                raise FileError(errno.EINVAL, text, path, "Use another backup")
+            if place >= size:
+                break
+    except OSError as exc:
+        if isinstance(exc, FileError):
+            raise
+        # The file system does not tell.
+    finally:
+        os.lseek(descriptor, 0, os.SEEK_SET)
 
 
 @contextlib.contextmanager

@@ -50,16 +50,6 @@ def _is_link(path: Place, within: int | None) -> bool:
         return False
 
 
-@contextlib.contextmanager
-def directory(path: Place, *, follow: bool = True) -> t.Iterator[int]:
-    """As L(open_directory), closed at the end."""
-    descriptor = open_directory(path, follow=follow)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 def create(path: Place, *, within: int | None = None, append: bool = False) -> int:
     """A descriptor of a new file of mode 0600. Raises FileError where anything has the name, a link too."""
     try:
@@ -102,14 +92,17 @@ def is_temporary(name: str, of: str) -> bool:
     return name.startswith(_prefix(of)) or name == f".{of}{_TAG}"
 
 
-def replace_file(path: Place, content: bytes, *, same: tuple[int, int] | None = None) -> None:
+def replace_file(
+    path: Place, content: bytes, *, same: tuple[int, int] | None = None, within: int | None = None
+) -> None:
     """Exchange a file in one step: a reader sees the old content or the new, never a part.
 
     A link of that name is exchanged for the file; what it led to is left alone. C(same): device and inode of the
-    directory that it has to be.
+    directory that it has to be. C(within): that directory's descriptor; of C(path) only the last part counts then.
     """
     parent, name = os.path.split(os.path.abspath(path))
-    with directory(parent) as place:
+    place = os.dup(within) if within is not None else open_directory(parent)
+    try:
         found = os.fstat(place)
         if same is not None and same != (found.st_dev, found.st_ino):
             text = "it was exchanged for another directory meanwhile"
@@ -124,6 +117,8 @@ def replace_file(path: Place, content: bytes, *, same: tuple[int, int] | None = 
             with contextlib.suppress(OSError):
                 os.unlink(temporary, dir_fd=place)
             raise FileError(exc.errno or 0, explained(exc, path).strerror or str(exc), os.fspath(path)) from exc
+    finally:
+        os.close(place)
 
 
 def _clear_stale(place: int, name: str) -> None:

@@ -21,18 +21,14 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._backup.director
     normal_path,
     path_error,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.disk import (
-    make_directories,
-    read_file,
-    write_file,
-    write_file_atomically,
-)
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.disk import make_directories
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.errors import (
     InvalidBackupError,
     LockedError,
     PathError,
 )
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.results import StreamResult, failed
+from ansible_collections.natsops.jetstream.plugins.module_utils._files import trees, writing
 
 from .makers import manifest
 
@@ -118,8 +114,7 @@ def test_a_workplace_locks_and_cleans(tmp_path: Path) -> None:
 
 
 def test_without_exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = "ansible_collections.natsops.jetstream.plugins.module_utils._backup.directory"
-    monkeypatch.setattr(f"{module}._exchange", lambda one, other: False)
+    monkeypatch.setattr(trees, "exchange", lambda *_args: False)
     path = str(tmp_path / "one")
     for content in ("first", "second"):
         with Workplace(path) as workplace:
@@ -152,8 +147,8 @@ def test_directories_and_files_are_for_their_owner(tmp_path: Path) -> None:
     try:
         make_directories(str(tmp_path / "a" / "b" / "c"))
         make_directories(str(tmp_path / "a"))
-        write_file(str(tmp_path / "a" / "file"), b"x" * 100_000)
-        write_file_atomically(str(tmp_path / "a" / "other"), b"y")
+        writing.write_new(tmp_path / "a" / "file", b"x" * 100_000)
+        writing.replace_file(tmp_path / "a" / "other", b"y")
     finally:
         os.umask(before)
     modes = {p.name: oct(p.stat().st_mode & 0o777) for p in (tmp_path / "a").rglob("*")}
@@ -161,15 +156,6 @@ def test_directories_and_files_are_for_their_owner(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "file").stat().st_size == 100_000
     with pytest.raises(FileExistsError):
         make_directories(str(tmp_path / "a" / "file" / "d"))
-
-
-def test_only_regular_files_are_read(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"x")
-    os.mkfifo(tmp_path / "pipe")
-    assert read_file(str(tmp_path / "file")) == b"x"
-    for name, kind in (("pipe", OSError), (".", OSError), ("nothing", FileNotFoundError)):
-        with pytest.raises(kind):
-            read_file(str(tmp_path / name))
 
 
 # --- the set's file

@@ -123,11 +123,11 @@ def test_names_rise_whatever_the_clock_says() -> None:
     assert set_name(moment, DAYS) == "20261122T020001Z"
 
 
-@pytest.mark.parametrize("step", ["sync_directories", "store", "point_latest"])
+@pytest.mark.parametrize("step", ["sync_directories", "store", "_point"])
 def test_a_run_killed_while_it_publishes_leaves_nothing_half(
     account: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def killed(*_args: object) -> None:
+    def killed(*_args: object, **_more: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -140,7 +140,7 @@ def test_a_run_killed_while_it_publishes_leaves_nothing_half(
     after = newest(sets_of(str(account)))
     assert before == after
     assert after is not None
-    assert after.name == ("20261123T020000Z" if step == "point_latest" else DAYS[2])
+    assert after.name == ("20261123T020000Z" if step == "_point" else DAYS[2])
     assert not [name for name in os.listdir(account) if "unfinished" in name]
     assert set(names(account)) <= {path.stem for path in account.glob("*.json")}
 
@@ -150,7 +150,7 @@ def test_a_run_killed_while_it_removes_goes_on(account: Path, monkeypatch: pytes
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("shutil.rmtree", interrupted)
+        patch.setattr(newset, "remove_tree", interrupted)
         with pytest.raises(KeyboardInterrupt):
             newset.remove_set(str(account), DAYS[0])
     assert newset.clear_unfinished(str(account)) == [DAYS[0]]
