@@ -7,17 +7,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import time
 import typing as t
 
-from .._backup.directory import normal_path, os_errors
-from .._backup.disk import make_directories, write_file_atomically
+from .._backup.directory import normal_path, os_errors, path_error
+from .._backup.disk import make_directories
 from .._backup.errors import PathError
 from .._backup.inspect import looks_like_backup
 from .._backup.overview import Overview
 from .._backup.repository import holds_sets
+from .._files.errors import FileError
+from .._files.reading import REPORT, read_text
+from .._files.writing import replace_file
 from .._nats.errors import OptionsError
 from .._nats.model import Json
 from .._report.page import page, verdict
@@ -63,7 +67,7 @@ def _report(params: t.Mapping[str, t.Any], dest: str, check: bool) -> Outcome:
         with os_errors(dest):
             make_directories(os.path.dirname(dest))
             for name in changed:
-                write_file_atomically(name, files[name].encode())
+                replace_file(name, files[name].encode(errors="backslashreplace"))
     diff = [
         {"before_header": name, "after_header": name, "before": before[name], "after": files[name]}
         for name in changed
@@ -113,8 +117,12 @@ def _holds_streams(path: str) -> bool:
 
 
 def _read(name: str) -> str:
+    """What a file of an earlier report holds. Raises PathError for a link and for what is no file."""
     try:
-        with open(name, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
+        return read_text(name, REPORT, errors="replace")
+    except FileNotFoundError:
         return ""
+    except FileError as exc:
+        if exc.errno in (errno.EFBIG, errno.EACCES, errno.EPERM):
+            return ""  # it is replaced, or that fails
+        raise path_error(name, exc) from exc

@@ -17,6 +17,8 @@ from .._cluster.model import Picture
 from .._cluster.refusals import connected_to
 from .._cluster.wait import until
 from .._cluster.watch import Watch
+from .._files.errors import why
+from .._files.reading import PICTURE, read_text
 from .._nats import connect as nats_connect
 from .._nats.api import JetStream
 from .._nats.connection import Connection
@@ -140,10 +142,9 @@ def read_last_picture(context: Context) -> LastPicture | None:
     if not path:
         return None
     try:
-        with open(path, encoding="utf-8") as handle:
-            text = handle.read()
+        text = read_text(path, PICTURE)
     except (OSError, UnicodeDecodeError) as exc:
-        raise LastPictureError(f"last_picture {path} cannot be read: {exc}.") from None
+        raise LastPictureError(f"last_picture {path} cannot be read: {why(exc)}.") from None
     return LastPicture.parse(text, path)
 
 

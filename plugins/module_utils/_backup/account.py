@@ -10,13 +10,15 @@ import asyncio
 import dataclasses
 import os
 
+from .._files.names import alike, tells_case
+from .._files.trees import remove_path
 from .._nats.api import JetStream, check_stream_name
 from .._nats.errors import ConnectionLostError, NatsError, OptionsError
 from .._nats.model import Listing, StreamInfo
 from . import setfile
 from .account_target import check_account_target, close_account_target, open_account_target
 from .commit import Committer
-from .directory import Workplace, check_directory_path, os_errors
+from .directory import Workplace, check_directory_path, os_errors, place_of
 from .earlier import examine, why_transfer
 from .errors import BackupError, PathError, SnapshotError, VerificationError
 from .results import StreamResult, failed
@@ -128,6 +130,8 @@ class AccountBackup:
         self._options = options
         self._check = check
         self._stop = False
+        #: Streams that cannot have a directory, and why. They are failures, and are never touched.
+        self._refused: dict[str, StreamResult] = {}
         self.changed = False
 
     async def run(self) -> tuple[list[StreamResult], list[str]]:
@@ -138,6 +142,7 @@ class AccountBackup:
         check_account_target(self._path)
         check_transfer(self._session.js, self._options.stream)
         listing = await self._session.js.streams()
+        self._refuse_names(listing)
         self._require_matches(listing)
         notes = line_notes(self._session.js, self._chosen(listing))
         if self._check:
@@ -145,6 +150,7 @@ class AccountBackup:
             return sorted(results, key=lambda result: result.stream), [*notes, *self._close(listing)]
         with Workplace(self._path) as workplace, Worker() as writer, Worker() as publisher:
             open_account_target(self._path)
+            self._refuse_alike(listing, workplace.stage)
             committer = Committer(workplace, publisher)
             slots = asyncio.Semaphore(self._options.parallel)
             jobs = [self._one(info, slots, workplace, committer, writer) for info in self._chosen(listing)]
@@ -156,7 +162,35 @@ class AccountBackup:
         return results, warnings
 
     def _chosen(self, listing: Listing[StreamInfo]) -> list[StreamInfo]:
-        return [info for info in listing.items if selected(info.name, self._options.streams, self._options.exclude)]
+        named = {info.name: info for info in listing.items if info.name not in self._refused}
+        return [info for name, info in named.items() if self._selected(name)]
+
+    def _selected(self, name: str) -> bool:
+        return selected(name, self._options.streams, self._options.exclude)
+
+    def _refuse_names(self, listing: Listing[StreamInfo]) -> None:
+        """Sort out what the server lists and what cannot be the name of a directory."""
+        for name in names_of(listing):
+            try:
+                place_of(self._path, name)
+            except PathError as exc:
+                self._refused[name] = failed(name, "", exc)
+
+    def _refuse_alike(self, listing: Listing[StreamInfo], stage: str) -> None:
+        """Of names that the file system takes for one, all but the first."""
+        twins = alike(name for name in names_of(listing) if name not in self._refused and self._selected(name))
+        if not twins or tells_case(stage):
+            return
+        for name, other in twins.items():
+            self._refused[name] = failed(
+                name,
+                "",
+                PathError(
+                    f"stream {name}: the file system of {self._path} takes its directory for that of the stream"
+                    f" {other}. Back it up into a directory of its own, or choose another file system.",
+                    error="name_refused",
+                ),
+            )
 
     def _require_matches(self, listing: Listing[StreamInfo]) -> None:
         names = names_of(listing)
@@ -168,6 +202,7 @@ class AccountBackup:
                 )
 
     def _unreachable(self, listing: Listing[StreamInfo]) -> list[StreamResult]:
+        """Results for what is listed and cannot be backed up: its servers do not answer, or its name is none."""
         reasons = dict.fromkeys(listing.missing, "no server answers for it")
         reasons.update({name: f"offline: {reason}" for name, reason in listing.offline.items()})
         return [
@@ -179,12 +214,12 @@ class AccountBackup:
                 ),
             )
             for name, reason in reasons.items()
-            if selected(name, self._options.streams, self._options.exclude)
-        ]
+            if name not in self._refused and self._selected(name)
+        ] + [result for name, result in self._refused.items() if self._selected(name)]
 
     def _place(self, name: str) -> str:
         """Where the earlier backup of a stream is, if there is one."""
-        return os.path.join(self._path, name)
+        return place_of(self._path, name)
 
     def _options_for(self, info: StreamInfo) -> BackupOptions:
         if info.config.get("retention", "limits") == "limits":

@@ -11,9 +11,10 @@ import dataclasses
 import datetime
 import os
 
+from .._files.trees import directory, remove_path
 from .._nats.model import Listing, StreamInfo
 from .account import AccountBackup, AccountOptions, check_transfer, names_of
-from .directory import Workplace, os_errors
+from .directory import Workplace, os_errors, place_of
 from .disk import make_directories
 from .errors import BackupError, PathError
 from .manifest import now
@@ -46,6 +47,7 @@ class SetBackup(AccountBackup):
         check_repository(self._path)
         check_transfer(self._session.js, self._options.stream)
         listing = await self._session.js.streams()
+        self._refuse_names(listing)
         self._require_matches(listing)
         notes = line_notes(self._session.js, self._chosen(listing))
         if self._check:
@@ -59,6 +61,7 @@ class SetBackup(AccountBackup):
             with os_errors(self._path):
                 make_directories(self._path)
                 notes = (*notes, *self._tidy())
+            self._refuse_alike(listing, workplace.stage)
             self._previous = self._find_previous()
             name = set_name(datetime.datetime.now(datetime.timezone.utc), [one.name for one in sets_of(self._path)])
             slots = asyncio.Semaphore(self._options.parallel)
@@ -104,7 +107,10 @@ class SetBackup(AccountBackup):
         return found
 
     def _place(self, name: str) -> str:
-        return os.path.join(self._previous.path if self._previous else self._path, name)
+        return place_of(self._newest(), name)
+
+    def _newest(self) -> str:
+        return self._previous.path if self._previous else self._path
 
     def _before(self) -> dict[str, Member]:
         return dict(self._previous.about.streams) if self._previous and self._previous.about else {}
@@ -122,7 +128,7 @@ class SetBackup(AccountBackup):
         gone = sorted(kept_before - names_of(listing))
         if gone and not names_of(listing) and not self._allow_empty:
             raise BackupError(
-                f"The account has no streams at all, and its newest set {self._place('')} has {len(kept_before)}. If"
+                f"The account has no streams at all, and its newest set {self._newest()} has {len(kept_before)}. If"
                 " the cluster lost them, restore them; if they were deleted on purpose, set allow_empty.",
                 error="account_emptied",
             )
@@ -139,8 +145,8 @@ class SetBackup(AccountBackup):
         for result in results:
             if result.status == "unchanged" and result.stream in members:
                 members[result.stream] = dataclasses.replace(member_of(result), current_at=moment)
-        with os_errors(previous.path):
-            store(previous.path, dataclasses.replace(previous.about, streams=members, checked=moment))
+        with os_errors(previous.path), directory(self._path, follow=False) as account:
+            store(previous.path, dataclasses.replace(previous.about, streams=members, checked=moment), within=account)
 
     def _publish(self, name: str, stage: str, results: list[StreamResult], existing: set[str]) -> list[str]:
         """Link what did not change into the stage and put it in its place; returns warnings."""

@@ -11,6 +11,7 @@ import os
 import typing as t
 
 from .._archive.report import ERROR
+from .._files.names import wrong_in_name
 from .._nats.model import Json
 from .checked import checked_json, last_check
 from .directory import DATA_V1, DATA_V2
@@ -44,7 +45,7 @@ class Overview:
             members = one.about.streams if one.about else {}
             names = {*members, *_directories(one.path)}
             for name in sorted(names):
-                cell = self._cell(os.path.join(one.path, name), members.get(name), one.about)
+                cell = self._cell(_place(one.path, name), members.get(name), one.about)
                 key = cell.pop("key")
                 cells.append((key, cell))
                 if cell["status"] == "new" and key is not None and earlier.get(name) == key:
@@ -66,7 +67,7 @@ class Overview:
         members = about.streams if about else {}
         rows: dict[str, dict[str, Json]] = {}
         for name in sorted({*members, *_directories(directory)}):
-            cell = self._cell(os.path.join(directory, name), members.get(name), about)
+            cell = self._cell(_place(directory, name), members.get(name), about)
             self._share([(cell.pop("key"), cell)])
             rows[name] = {PLAIN: cell}
         only = _set(BackupSet(PLAIN, directory, about, trouble), True) if about or trouble else None
@@ -75,7 +76,7 @@ class Overview:
         return _account(directory, account, [only] if only else [], rows, PLAIN)
 
     def _cell(self, path: str, member: Member | None, about: SetFile | None) -> Json:
-        key, found = self._look(path)
+        key, found = self._look(path) if path else (None, {})
         status = {"current": "new"}.get(member.status, member.status) if member else "foreign" if about else "new"
         cell = {"key": key, "status": status, **found}
         if member:
@@ -91,7 +92,7 @@ class Overview:
         key = None
         for name in (DATA_V2, DATA_V1):
             try:
-                found = os.stat(os.path.join(path, name))
+                found = os.stat(os.path.join(path, name), follow_symlinks=False)
             except OSError:
                 continue
             key = (found.st_dev, found.st_ino)
@@ -146,6 +147,11 @@ def describe(backup: Backup) -> Json:
         "verified": verified,
         "drill": drilled_json(last_drill(backup)),
     }
+
+
+def _place(directory: str, name: str) -> str:
+    """Where the backup of a stream is; empty for a name that no directory can have."""
+    return "" if wrong_in_name(name, ours=True) else os.path.join(directory, name)
 
 
 def _directories(path: str) -> list[str]:

@@ -12,10 +12,11 @@ import os
 import shutil
 import typing as t
 
+from .._files.trees import copy_tree, remove_path
 from .._nats.options import make_options
 from .._server.local import LocalServer
 from .account import AccountBackup, AccountOptions
-from .directory import Workplace, os_errors
+from .directory import Workplace, os_errors, place_of
 from .disk import make_directories
 from .errors import BackupError, PathError
 from .results import StreamResult, failed
@@ -81,7 +82,7 @@ async def salvage(root: str, path: str, streams: t.Sequence[Stored], options: Sa
             await in_thread(functools.partial(_copy, root, copy, own))
             name = account_name(options, directory)
             results += [Salvaged(name, one) for one in await _serve(copy, directory, name, own, path, options)]
-            shutil.rmtree(copy)
+            remove_path(copy)
     return results
 
 
@@ -89,7 +90,7 @@ def _copy(root: str, copy: str, streams: t.Sequence[Stored], stop: t.Callable[[]
     for one in streams:
         if stop():
             raise BackupError("Interrupted while the store was copied.", error="interrupted")
-        shutil.copytree(os.path.join(root, one.path), os.path.join(copy, one.path), symlinks=True)
+        copy_tree(os.path.join(root, one.path), os.path.join(copy, one.path))
 
 
 async def _serve(
@@ -99,7 +100,7 @@ async def _serve(
     jetstream: dict[str, t.Any] = {"store_dir": copy}
     if options.key:
         jetstream.update(key=options.key, cipher=options.cipher or "chachapoly")
-    target = os.path.join(path, name)
+    target = place_of(path, name)
     async with (
         LocalServer(
             options.binary,

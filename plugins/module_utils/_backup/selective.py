@@ -18,6 +18,8 @@ import typing as t
 
 from .._archive.errors import ArchiveError
 from .._archive.report import ArchivedConsumer, ArchiveReport
+from .._files.reading import DATA, file_size
+from .._files.writing import scratch_file
 from .._nats.api import JetStream
 from .._nats.model import Json
 from .errors import InvalidBackupError, RestoreError
@@ -101,8 +103,7 @@ def _scratch(backup: Backup, options: RestoreOptions, *, check: bool) -> t.Itera
                 " a directory with more room.",
                 error="no_space",
             )
-        maker = tempfile.TemporaryFile if os.path.isdir(_DESCRIPTORS) else tempfile.NamedTemporaryFile
-        file = maker(prefix="natsops-", dir=place)
+        file = scratch_file(place, "natsops-")
     except OSError as exc:
         raise RestoreError(
             f"temp_path {place} cannot be used: {exc.strerror or exc}. Set it to a directory that can be written to.",
@@ -174,7 +175,7 @@ def derive(backup: Backup, archive: Archive, rewritten: Rewritten, data: str) ->
         state=rewritten.state,
         manifest=manifest,
         data=data,
-        size=os.path.getsize(data),
+        size=file_size(data, DATA),
         report=report,
         derived=True,
     )

@@ -11,9 +11,11 @@ import json
 import os
 import typing as t
 
+from .._files.names import wrong_in_name
 from .._files.reading import SET_FILE, read_bytes
 from .._files.writing import replace_file
 from .._nats.model import Json
+from .._text.shown import shown
 from .errors import InvalidBackupError
 from .manifest import now
 from .results import StreamResult
@@ -62,6 +64,7 @@ def load(path: str) -> SetFile | None:
         if body["set"] != FORMAT:
             raise InvalidBackupError(f"{place} has the unknown format {body['set']!r}.", error="manifest_unknown")
         members = {name: Member(**member) for name, member in body["streams"].items()}
+        _require_places(members)
         checked = str(body.get("checked") or "")
         finished_at = body[
             "finished_at" if "finished_at" in body else "finished"
@@ -77,6 +80,17 @@ def load(path: str) -> SetFile | None:
             " remove it to restore every directory.",
             error="manifest_invalid",
         ) from None
+
+
+def _require_places(members: t.Mapping[str, Member]) -> None:
+    """Raise ValueError where a stream that has a directory is listed under a name that no directory can have.
+
+    A stream that was refused for its name is listed as well, and has no directory.
+    """
+    for name, member in members.items():
+        wrong = wrong_in_name(name, ours=True)
+        if wrong and (member.status not in ("failed", "skipped") or member.digest):
+            raise ValueError(f"it lists the stream {shown(name)!r}, whose name {wrong}")
 
 
 def update(path: str, account: str, results: t.Sequence[StreamResult], existing: t.Collection[str]) -> None:

@@ -14,7 +14,8 @@ import stat
 import typing as t
 
 from .errors import FileError, explained
-from .writing import Place, open_directory
+from .reading import ANY
+from .writing import Place, copy_file, open_directory
 
 _RENAME_EXCHANGE = 2
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -74,6 +75,17 @@ def remove_path(path: str) -> None:
     parent, name = os.path.split(os.path.abspath(path))
     with contextlib.suppress(FileNotFoundError), directory(parent) as within:
         remove_tree(name, within)
+
+
+def copy_tree(source: str, target: str) -> None:
+    """Copy a directory that holds nothing but directories and files. Raises FileError for a link or anything else."""
+    os.makedirs(target, mode=0o700)
+    for entry in os.scandir(source):
+        other = os.path.join(target, entry.name)
+        if entry.is_dir(follow_symlinks=False):
+            copy_tree(entry.path, other)
+        else:
+            copy_file(entry.path, other, ANY)
 
 
 def exchange(one: str, within_one: int, other: str, within_other: int) -> bool:

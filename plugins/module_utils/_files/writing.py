@@ -19,7 +19,7 @@ import time
 import typing as t
 
 from .errors import FileError, explained
-from .reading import SMALL, Kind, open_descriptor
+from .reading import ANY, Kind, open_descriptor
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -174,6 +174,16 @@ def copy_file(source: Place, target: Place, kind: Kind) -> None:
         os.close(reader)
 
 
+def scratch_file(parent: Place, prefix: str) -> t.Any:
+    """An open file of bytes that goes away with its last user; its C(name) is a number where it has no name."""
+    # Where there are such names, what is open can be opened again without one of its own.
+    maker = tempfile.TemporaryFile if os.path.isdir("/proc/self/fd") else tempfile.NamedTemporaryFile
+    try:
+        return maker(prefix=prefix, dir=parent)
+    except OSError as exc:
+        raise explained(exc, parent) from exc
+
+
 def scratch_directory(parent: Place, prefix: str) -> str:
     """A new directory of mode 0700 under a name that nobody can guess."""
     try:
@@ -187,7 +197,7 @@ def sync(path: Place) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
         descriptor = open_directory(path, follow=False)
     else:
-        descriptor = open_descriptor(path, Kind(SMALL.name, None))
+        descriptor = open_descriptor(path, ANY)
     try:
         os.fsync(descriptor)
     except OSError as exc:

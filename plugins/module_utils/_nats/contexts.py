@@ -11,7 +11,10 @@ import os
 import pathlib
 import typing as t
 
+from .._files.errors import why
+from .._files.reading import CONTEXT, SECRET, read_text
 from .errors import OptionsError
+from .pasted import told
 from .urls import split_servers
 
 # In the order in which the command line looks for who logs in; it takes the first.
@@ -40,6 +43,7 @@ _UNSUPPORTED = {
     "socks_proxy": "connect without a SOCKS proxy",
     "windows_cert_store": "use certificate files",
 }
+_SUFFIX = ".json"
 _REFERENCES = ("op://", "nsc://", "data:", "env://", "file://")
 
 
@@ -87,18 +91,24 @@ def load_context(context: str, environ: t.Mapping[str, str] | None = None) -> di
     return result
 
 
-def _read(path: pathlib.Path, context: str) -> dict[str, t.Any]:
-    if path.is_dir():
-        raise _problem(f"NATS context {context!r}: {path} is a directory. Name the file in it.")
-    if not path.is_file():
-        known = sorted(p.stem for p in path.parent.glob("*.json")) if path.parent.is_dir() else []
-        raise _problem(
-            f"NATS context {context!r} not found: no file {path}. Known contexts: {', '.join(known) or 'none'}."
-        )
+def _known(directory: pathlib.Path) -> list[str]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        return sorted(name[: -len(_SUFFIX)] for name in os.listdir(directory) if name.endswith(_SUFFIX))
+    except OSError:
+        return []
+
+
+def _read(path: pathlib.Path, context: str) -> dict[str, t.Any]:
+    try:
+        content = json.loads(read_text(path, CONTEXT))
+    except FileNotFoundError:
+        # The name alone could be a secret that was pasted here: it is told only where it is surely a path.
+        where = f"no file {told(context)}" if os.sep in context else f"no file of that name in {path.parent}"
+        raise _problem(
+            f"The NATS context was not found: {where}. Known contexts: {', '.join(_known(path.parent)) or 'none'}."
+        ) from None
     except OSError as exc:
-        raise _problem(f"NATS context file {path} cannot be read: {exc.strerror}.") from None
+        raise _problem(f"NATS context file {told(str(path))} cannot be read: {why(exc)}.") from None
     except UnicodeError:
         raise _problem(f"NATS context file {path} is not text in UTF-8. Save it as such.") from None
     except (ValueError, RecursionError):
@@ -123,9 +133,11 @@ def _reference(path: pathlib.Path, field: str, value: str, environ: t.Mapping[st
         return environ[rest]
     if field in _SECRETS and scheme == "file://":
         try:
-            return pathlib.Path(rest).expanduser().read_text(encoding="utf-8-sig").rstrip("\r\n")
+            return read_text(os.path.expanduser(rest), SECRET).rstrip("\r\n")
         except (OSError, ValueError):
-            raise _problem(f"NATS context {path}: {field!r} is in the file {rest}, which cannot be read.") from None
+            raise _problem(
+                f"NATS context {path}: {field!r} is in the file {told(rest)}, which cannot be read."
+            ) from None
     raise _problem(
         f"NATS context {path}: {field!r} is a reference of the kind {scheme}, which is not supported here. Put the"
         " secret into a file, or give it as an option of the module."

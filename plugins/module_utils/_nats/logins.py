@@ -10,9 +10,12 @@ import base64
 import re
 import typing as t
 
+from .._files.errors import why
+from .._files.reading import SECRET, read_text
 from . import tokens
 from .errors import AuthenticationError
 from .options import Options
+from .pasted import told
 
 # JWT and seed stand between lines of dashes; the texts in these are not looked at by other clients either.
 _BLOCK = re.compile(r"^-{3,}[^\n]*-{3,}\s*\n\s*(\S+)\s*\n\s*-{3,}", re.MULTILINE)
@@ -20,10 +23,9 @@ _BLOCK = re.compile(r"^-{3,}[^\n]*-{3,}\s*\n\s*(\S+)\s*\n\s*-{3,}", re.MULTILINE
 
 def _read(path: str, option: str) -> str:
     try:
-        with open(path, encoding="utf-8-sig") as file:  # Windows puts a byte order mark before text
-            return file.read()
+        return read_text(path, SECRET)
     except OSError as exc:
-        raise AuthenticationError(f"The {option} file {path} cannot be read: {exc.strerror}.") from None
+        raise AuthenticationError(f"The {option} file {told(path)} cannot be read: {why(exc)}.") from None
     except ValueError:
         raise AuthenticationError(
             f"The {option} file {path} is not text in UTF-8. Save it as such, or create it anew with `nsc`."

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import re
 import typing as t
 
+from .._files.errors import FileError, why
+from .._files.reading import CERTIFICATE, SECRET, file_size
 from .contexts import load_context
 from .errors import OptionsError
+from .pasted import told
 from .urls import split_servers, take_login, without_secrets
 
 DEFAULT_SERVER = "nats://127.0.0.1:4222"
@@ -86,12 +88,13 @@ def _take_login(merged: dict[str, t.Any]) -> None:
 
 
 def _check_file(name: str, path: str) -> None:
-    if os.path.isdir(path):
-        raise OptionsError(f"{name}: {path} is a directory. Name the file in it.")
-    if not os.path.isfile(path):
-        raise OptionsError(f"{name}: no file {path} on the host that runs the module.")
-    if not os.access(path, os.R_OK):
-        raise OptionsError(f"{name}: the file {path} cannot be read by this user.")
+    try:
+        file_size(path, SECRET if name in ("credentials", "nkey_seed") else CERTIFICATE)
+    except FileNotFoundError:
+        raise OptionsError(f"{name}: no file {told(path)} on the host that runs the module.") from None
+    except OSError as exc:
+        remedy = exc.remedy if isinstance(exc, FileError) else "Give another file"
+        raise OptionsError(f"{name}: the file {told(path)} cannot be read: {why(exc)}. {remedy}.") from None
 
 
 def _check(options: Options) -> None:

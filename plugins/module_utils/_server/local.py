@@ -17,6 +17,8 @@ import tempfile
 import time
 import typing as t
 
+from .._files.reading import LOG_FILE, SMALL, read_end, read_text
+from .._files.writing import create, write_new
 from .child import Child
 from .errors import ServerError
 from .program import find_program, program_version
@@ -28,6 +30,7 @@ _MIB = 1024 * 1024
 #: What stays free on the disk beside what the caller needs.
 _RESERVE = 64 * _MIB
 _LAST_LINES = 8
+_END_OF_LOG = 256 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,8 +134,8 @@ class LocalServer:
     def log(self, lines: int = _LAST_LINES) -> str:
         """The last lines of the server's log, in one line of text; empty where there is none."""
         try:
-            with open(os.path.join(self.directory, "log"), encoding="utf-8", errors="replace") as file:
-                found = file.read().splitlines()
+            end = read_end(os.path.join(self.directory, "log"), LOG_FILE, _END_OF_LOG)
+            found = end.decode(errors="replace").splitlines()
         except OSError:
             return ""
         # [4711] 2026/11/22 10:15:00.123456 [INF] text
@@ -173,10 +176,8 @@ class LocalServer:
         try:
             self._scratch = Scratch(self._parent)
             config = os.path.join(self.directory, "server.json")
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            with os.fdopen(os.open(config, flags, 0o600), "w", encoding="utf-8") as file:
-                json.dump(self._config(), file)
-            log = os.open(os.path.join(self.directory, "log"), flags | os.O_APPEND, 0o600)
+            write_new(config, json.dumps(self._config()).encode())
+            log = create(os.path.join(self.directory, "log"), append=True)
             try:
                 self._child = Child([program, "-c", config], log)
             finally:
@@ -228,8 +229,8 @@ class LocalServer:
     def _told_port(self) -> int:
         for entry in os.listdir(self.directory):
             if entry.endswith(".ports"):
-                with open(os.path.join(self.directory, entry), encoding="utf-8") as file:
-                    found = re.search(r'"nats://127\.0\.0\.1:(\d+)"', file.read())
+                text = read_text(os.path.join(self.directory, entry), SMALL)
+                found = re.search(r'"nats://127\.0\.0\.1:(\d+)"', text)
                 return int(found[1]) if found else 0
         return 0
 

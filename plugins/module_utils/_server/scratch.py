@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import stat
-import tempfile
+
+from .._files.reading import SMALL, read_bytes
+from .._files.trees import remove_path
+from .._files.writing import open_existing_lock, open_lock, replace_file, scratch_directory
 
 PREFIX = "natsops-private-"
 # A directory without a lock of this name is not ours, whatever it is called.
@@ -26,28 +28,32 @@ class Scratch:
     def __init__(self, parent: str) -> None:
         self.path = ""
         self._lock: int | None = None
-        path = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+        path = scratch_directory(parent, PREFIX)
         try:
-            lock = os.open(os.path.join(path, _LOCK), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            lock = open_lock(os.path.join(path, _LOCK), new=True)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BaseException:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
             raise
         self.path, self._lock = path, lock
         self.note_child(0)
 
     def note_child(self, pid: int) -> None:
         """Remember a child, so that the next run ends it should it survive this process."""
-        with open(os.path.join(self.path, _PID), "w", encoding="ascii") as file:
-            file.write(str(pid))
+        replace_file(os.path.join(self.path, _PID), str(pid).encode())
 
     def remove(self) -> None:
         """Remove the directory with all that is in it; fine if it is gone."""
         if self._lock is None:
             return
-        shutil.rmtree(self.path, ignore_errors=True)
+        _remove(self.path)
         os.close(self._lock)
         self._lock = None
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        remove_path(path)
 
 
 def clear(parent: str) -> list[str]:
@@ -70,13 +76,13 @@ def _was_debris(path: str) -> bool:
         found = os.lstat(path)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
             return False
-        lock = os.open(os.path.join(path, _LOCK), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        lock = open_existing_lock(os.path.join(path, _LOCK))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not os.path.exists(os.path.join(path, _PID)):
                 return False  # its owner is about to take the lock
             _end_child(path)
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
         finally:
             os.close(lock)
     except OSError:
@@ -87,9 +93,7 @@ def _was_debris(path: str) -> bool:
 def _end_child(path: str) -> None:
     """Kill the child that a directory notes, if the process of that number is still it: it names the directory."""
     with contextlib.suppress(OSError, ValueError):
-        with open(os.path.join(path, _PID), encoding="ascii") as file:
-            pid = int(file.read())
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read().split(b"\0")
+        pid = int(read_bytes(os.path.join(path, _PID), SMALL))
+        words = read_bytes(f"/proc/{pid}/cmdline", SMALL).split(b"\0")
         if pid > 1 and any(word.startswith(os.fsencode(path) + b"/") for word in words):
             os.kill(pid, signal.SIGKILL)
