@@ -159,6 +159,67 @@ def test_imports_run_one_way() -> None:
     assert not wrong
 
 
+# What opens, makes or moves files in other ways than those of _files, by the object that it is called on.
+OPENERS = {
+    "": {"open"},
+    "os": {"open", "fdopen", "mkfifo", "mknod", "truncate"},
+    "io": {"open", "FileIO", "open_code"},
+    "codecs": {"open"},
+    "shutil": {"copy", "copy2", "copyfile", "copyfileobj", "copytree", "rmtree", "move", "make_archive"},
+    "tempfile": {"mkstemp", "mkdtemp", "mktemp", "TemporaryFile", "NamedTemporaryFile", "TemporaryDirectory"},
+    "json": {"load"},
+    "gzip": {"open"},
+    "tarfile": {"open"},
+}
+PATH_METHODS = {"read_text", "read_bytes", "write_text", "write_bytes", "touch", "symlink_to", "hardlink_to"}
+# Only this package. OpenSSL opens what ca_cert, client_cert and client_key name by itself, after it was looked at.
+OPENS = "_files"
+
+
+def openings(source: str) -> list[str]:
+    """Return what a file uses to open files in another way than by _files."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute):
+            base = node.value.id if isinstance(node.value, ast.Name) else "?"
+            if node.attr in OPENERS.get(base, ()) or (base not in OPENERS and node.attr in PATH_METHODS):
+                found.append(f"{base}.{node.attr}")
+        elif isinstance(node, ast.Name) and node.id in OPENERS[""] and isinstance(node.ctx, ast.Load):
+            found.append(node.id)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found += [
+                f"{node.module}.{one.name}" for one in node.names if one.name in OPENERS.get(node.module or "", ())
+            ]
+    return sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("open(path)", 1),
+        ("f = open", 1),
+        ("os.open(path, 0)", 1),
+        ("from shutil import rmtree", 1),
+        ("pathlib.Path(x).read_text()", 1),
+        ("place.write_bytes(b'')", 1),
+        ("tempfile.mkdtemp()", 1),
+        ("json.load(file)", 1),
+        ("from .._files.reading import read_text\nread_text(x, KIND)", 0),
+        ("self.open()", 0),
+        ("shutil.disk_usage(x)", 0),
+    ],
+)
+def test_another_way_to_open_a_file_is_seen(source: str, count: int) -> None:
+    assert len(openings(source)) == count
+
+
+def test_files_are_opened_in_one_way() -> None:
+    files = [path for path in sorted(PLUGINS.rglob("*.py")) if path.parent.name != OPENS]
+    assert len(files) > 100
+    wrong = {str(path.relative_to(ROOT)): openings(path.read_text(encoding="utf-8")) for path in files}
+    assert {path: found for path, found in wrong.items() if found} == {}
+
+
 def test_module_utils_are_small() -> None:
     lengths = {
         path.relative_to(ROOT): len(path.read_text(encoding="utf-8").splitlines())

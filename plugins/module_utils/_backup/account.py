@@ -10,7 +10,6 @@ import asyncio
 import dataclasses
 import os
 
-from .._files.names import alike, tells_case
 from .._files.trees import remove_path
 from .._nats.api import JetStream, check_stream_name
 from .._nats.errors import ConnectionLostError, NatsError, OptionsError
@@ -18,11 +17,12 @@ from .._nats.model import Listing, StreamInfo
 from . import setfile
 from .account_target import check_account_target, close_account_target, open_account_target
 from .commit import Committer
-from .directory import Workplace, check_directory_path, os_errors, place_of
+from .directory import Workplace, check_directory_path, os_errors
 from .earlier import examine, why_transfer
+from .entries import mixed_up, place_of, unfit, unreachable
 from .errors import BackupError, PathError, SnapshotError, VerificationError
 from .results import StreamResult, failed
-from .selection import selected
+from .selection import require_matches, selected
 from .session import Session
 from .stream import BackupOptions, Source, check_memory, line_notes, look, transfer
 from .writer import Worker, in_thread
@@ -142,15 +142,15 @@ class AccountBackup:
         check_account_target(self._path)
         check_transfer(self._session.js, self._options.stream)
         listing = await self._session.js.streams()
-        self._refuse_names(listing)
-        self._require_matches(listing)
+        self._refuse(listing)
+        require_matches(names_of(listing), self._options.streams)
         notes = line_notes(self._session.js, self._chosen(listing))
         if self._check:
             results = [await self._predict(info) for info in self._chosen(listing)] + self._unreachable(listing)
             return sorted(results, key=lambda result: result.stream), [*notes, *self._close(listing)]
         with Workplace(self._path) as workplace, Worker() as writer, Worker() as publisher:
             open_account_target(self._path)
-            self._refuse_alike(listing, workplace.stage)
+            self._refuse(listing, workplace.stage)
             committer = Committer(workplace, publisher)
             slots = asyncio.Semaphore(self._options.parallel)
             jobs = [self._one(info, slots, workplace, committer, writer) for info in self._chosen(listing)]
@@ -168,54 +168,18 @@ class AccountBackup:
     def _selected(self, name: str) -> bool:
         return selected(name, self._options.streams, self._options.exclude)
 
-    def _refuse_names(self, listing: Listing[StreamInfo]) -> None:
-        """Sort out what the server lists and what cannot be the name of a directory."""
-        for name in names_of(listing):
-            try:
-                place_of(self._path, name)
-            except PathError as exc:
-                self._refused[name] = failed(name, "", exc)
-
-    def _refuse_alike(self, listing: Listing[StreamInfo], stage: str) -> None:
-        """Of names that the file system takes for one, all but the first."""
-        twins = alike(name for name in names_of(listing) if name not in self._refused and self._selected(name))
-        if not twins or tells_case(stage):
-            return
-        for name, other in twins.items():
-            self._refused[name] = failed(
-                name,
-                "",
-                PathError(
-                    f"stream {name}: the file system of {self._path} takes its directory for that of the stream"
-                    f" {other}. Back it up into a directory of its own, or choose another file system.",
-                    error="name_refused",
-                ),
-            )
-
-    def _require_matches(self, listing: Listing[StreamInfo]) -> None:
-        names = names_of(listing)
-        for glob in self._options.streams:
-            if not any(character in glob for character in "*?[") and glob not in names:
-                raise OptionsError(
-                    f"There is no stream {glob} in this account; it has: {', '.join(sorted(names)[:20]) or 'none'}.",
-                    error="stream_not_found",
-                )
+    def _refuse(self, listing: Listing[StreamInfo], stage: str = "") -> None:
+        """Sort out names that no directory can have; with C(stage), those that its file system mixes up."""
+        wanted = {name for name in names_of(listing) if self._selected(name)} - set(self._refused)
+        self._refused.update(mixed_up(self._path, wanted, stage) if stage else unfit(self._path, wanted))
 
     def _unreachable(self, listing: Listing[StreamInfo]) -> list[StreamResult]:
         """Results for what is listed and cannot be backed up: its servers do not answer, or its name is none."""
-        reasons = dict.fromkeys(listing.missing, "no server answers for it")
-        reasons.update({name: f"offline: {reason}" for name, reason in listing.offline.items()})
         return [
-            failed(
-                name,
-                self._place(name),
-                BackupError(
-                    f"stream {name}: {reason}. Bring its servers back, then run again.", error="stream_unreachable"
-                ),
-            )
-            for name, reason in reasons.items()
+            failed(name, self._place(name), failure)
+            for name, failure in unreachable(listing).items()
             if name not in self._refused and self._selected(name)
-        ] + [result for name, result in self._refused.items() if self._selected(name)]
+        ] + list(self._refused.values())
 
     def _place(self, name: str) -> str:
         """Where the earlier backup of a stream is, if there is one."""

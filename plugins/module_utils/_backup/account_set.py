@@ -14,13 +14,15 @@ import os
 from .._files.trees import directory, remove_path
 from .._nats.model import Listing, StreamInfo
 from .account import AccountBackup, AccountOptions, check_transfer, names_of
-from .directory import Workplace, os_errors, place_of
+from .directory import Workplace, os_errors
 from .disk import make_directories
+from .entries import place_of
 from .errors import BackupError, PathError
 from .manifest import now
 from .newset import clear_unfinished, link_stream, link_verified, point_latest, publish_set
 from .repository import LATEST, BackupSet, check_repository, newest, set_name, sets_of
 from .results import StreamResult
+from .selection import require_matches
 from .session import Session
 from .setfile import Member, SetFile, is_complete, member_of, store
 from .stream import line_notes
@@ -47,8 +49,8 @@ class SetBackup(AccountBackup):
         check_repository(self._path)
         check_transfer(self._session.js, self._options.stream)
         listing = await self._session.js.streams()
-        self._refuse_names(listing)
-        self._require_matches(listing)
+        self._refuse(listing)
+        require_matches(names_of(listing), self._options.streams)
         notes = line_notes(self._session.js, self._chosen(listing))
         if self._check:
             self._previous = self._find_previous()
@@ -61,7 +63,7 @@ class SetBackup(AccountBackup):
             with os_errors(self._path):
                 make_directories(self._path)
                 notes = (*notes, *self._tidy())
-            self._refuse_alike(listing, workplace.stage)
+            self._refuse(listing, workplace.stage)
             self._previous = self._find_previous()
             name = set_name(datetime.datetime.now(datetime.timezone.utc), [one.name for one in sets_of(self._path)])
             slots = asyncio.Semaphore(self._options.parallel)

@@ -11,8 +11,9 @@ import typing as t
 
 from .._files.trees import directory as opened
 from .._files.trees import remove_tree
-from .directory import Workplace, check_directory_path, foreign_entries, interrupted_below, os_errors
+from .directory import Workplace, check_directory_path, interrupted_below, os_errors
 from .disk import make_directories
+from .entries import foreign_entries
 from .errors import PathError
 
 

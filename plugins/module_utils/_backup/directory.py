@@ -19,7 +19,7 @@ import typing as t
 
 from .._files import trees
 from .._files.errors import FileError, why
-from .._files.names import NameRefusedError, child, wrong_in_name
+from .._files.names import wrong_in_name
 from .._files.writing import is_temporary, open_directory, open_lock, write_all
 from .._text.shown import shown
 from .disk import make_directories
@@ -103,28 +103,6 @@ def path_error(path: str, exc: OSError) -> PathError:
     remedy = exc.remedy if isinstance(exc, FileError) else "Check the directory and its permissions"
     at = f" ({shown(exc.filename)})" if exc.filename and str(exc.filename) != path else ""
     return PathError(f"path {path} cannot be written to: {text}{at}. {remedy}.", error=word)
-
-
-def place_of(directory: str, name: str, *, ours: bool = False) -> str:
-    """The path of a stream's directory: the name is the server's or a file's. Raises PathError unless it is plain."""
-    try:
-        return child(directory, name, ours=ours)
-    except NameRefusedError as exc:
-        raise PathError(
-            f"stream {name!r} has no directory in {directory}: its name {wrong_in_name(name, ours=ours)}. Back it up by"
-            " itself with jetstream_stream_backup, or exclude it.",
-            error="name_refused",
-        ) from exc
-
-
-def foreign_entries(path: str) -> list[str]:
-    """What is in the directory of a stream and is no part of a backup. What a killed run left of its notes is none."""
-    notes = (CHECKED, DRILLED)
-    return sorted(
-        entry
-        for entry in os.listdir(path)
-        if entry not in STREAM_FILES and not any(is_temporary(entry, note) for note in notes)
-    )
 
 
 class Workplace:

@@ -11,7 +11,7 @@ import typing as t
 
 from . import compare
 from .checked import last_check, remember
-from .directory import foreign_entries
+from .entries import foreign_entries
 from .errors import PathError
 from .inspect import Backup, inspect
 

@@ -16,8 +16,9 @@ from .._files.trees import copy_tree, remove_path
 from .._nats.options import make_options
 from .._server.local import LocalServer
 from .account import AccountBackup, AccountOptions
-from .directory import Workplace, os_errors, place_of
+from .directory import Workplace, os_errors
 from .disk import make_directories
+from .entries import place_of
 from .errors import BackupError, PathError
 from .results import StreamResult, failed
 from .selection import selected
