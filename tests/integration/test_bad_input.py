@@ -342,7 +342,7 @@ KINDS = {
     "backup.json odd types": "",
     "backup.json a pipe": "not a file",
     "data missing": "neither",
-    "data a pipe": "neither",
+    "data a pipe": "not a file",
     "both names": "both",
     "data empty": "",
     "data cut": "",
