@@ -148,18 +148,41 @@ def read_last_picture(context: Context) -> LastPicture | None:
     return LastPicture.parse(text, path)
 
 
+async def _names_of_accounts(
+    context: Context, picture: Picture, peer: str
+) -> tuple[list[AccountNames], dict[str, str]]:
+    """What the accounts list, and why some could not: what is known without them is told all the same."""
+    names: list[AccountNames] = []
+    silent: dict[str, str] = {}
+    meta = picture.meta
+    lost = meta is not None and not (meta.has_quorum and meta.leader)
+    for given, options in account_options(context).items():
+        name = picture.accounts.get(given, given)
+        if lost:
+            # The meta leader answers such a request; without one it takes 10 s to fail.
+            silent[name] = "The meta group has no leader that could answer."
+            continue
+        try:
+            async with account_api(given, options, picture.accounts) as api:
+                names.append(await list_names(api, picture, name, peer))
+        except OptionsError:
+            raise
+        except NatsError as exc:
+            silent[name] = exc.message
+    return names, silent
+
+
 async def inventory_of(context: Context, picture: Picture, peer: str) -> Inventory:
     """What would be gone with the server C(peer), from all sources that the options give."""
     last = read_last_picture(context)
     backups, warnings = read_backups(context)
     names: list[AccountNames] = []
+    silent: dict[str, str] = {}
     if not tells_itself(picture, peer):
-        for name, options in account_options(context).items():
-            async with account_api(name, options, picture.accounts) as api:
-                # A name may be given as the account's id; the picture uses names.
-                names.append(await list_names(api, picture, picture.accounts.get(name, name), peer))
-    inventory = take_inventory(picture, peer, names, last, backups)
-    return dataclasses.replace(inventory, notes=(*inventory.notes, *warnings))
+        names, silent = await _names_of_accounts(context, picture, peer)
+    notes = tuple(f"accounts, {name}: its streams could not be listed. {why}" for name, why in silent.items())
+    inventory = take_inventory(picture, peer, names, last, backups, unlisted=silent)
+    return dataclasses.replace(inventory, notes=(*inventory.notes, *notes, *warnings))
 
 
 def need_cluster(picture: Picture) -> None:

@@ -58,7 +58,7 @@ async def info(context: Context) -> Outcome:
     losses_found, warnings = _lost(context, picture, held)
     values = {
         "scope": "cluster",
-        "missing": _missing(picture),
+        "missing": [*_missing(picture), *_notes(held)],
         **picture_values(picture, streams=params["streams"]),
         **finding_values((*losses_found, *find(picture), *_held_findings(held))),
         "only_on_dead": [
@@ -79,6 +79,11 @@ async def _held_by_dead(context: Context, picture: Picture) -> Held:
     without = {one.peer for one in picture.servers if one.alive and one.member and not one.jetstream}
     dead = (picture.absent - picture.alive) | without
     return {picture.server(peer).label: await inventory_of(context, picture, peer) for peer in sorted(dead)}
+
+
+def _notes(held: Held) -> list[str]:
+    """What could not be learned about the servers without JetStream, each reason once."""
+    return list(dict.fromkeys(note for inventory in held.values() for note in inventory.notes))
 
 
 def _lost(context: Context, picture: Picture, held: Held) -> tuple[list[Finding], list[str]]:
@@ -161,7 +166,8 @@ async def _of_account(context: Context, connection: Connection, exc: NotSystemAc
         raw = {"config": stream.config, "state": stream.state, "cluster": stream.cluster, "consumer_detail": items}
         view = stream_view(account, raw)
         live.append(of_view(view))
-        streams.append(_shown(view, {"stream": view.name, "messages": view.messages, "last_seq": view.last_seq}))
+        head = {"account": account, "stream": view.name, "messages": view.messages, "last_seq": view.last_seq}
+        streams.append(_shown(view, head))
         streams[-1]["consumers"] = [_shown(one, {"consumer": one.name}) for one in view.consumers]
         if stream.cluster:
             findings.extend(_signs("stream", f"{account} > {view.name}", view))

@@ -73,10 +73,13 @@ def take_inventory(
     names: t.Iterable[AccountNames] | None,
     last: LastPicture | None,
     backups: t.Iterable[KnownBackup] = (),
+    *,
+    unlisted: t.Iterable[str] = (),
 ) -> Inventory:
     """All that would be gone with C(peer), from every source there is, and what no source covers.
 
-    A backup covers no account: what was made since then, or was not chosen for it, is not in it.
+    C(unlisted) are accounts that were asked and could not answer. A backup covers no account: what was made since then,
+    or was not chosen for it, is not in it.
     """
     have = newest(backups, picture.accounts)
     held = {one.key: one for one in of_servers(picture, peer)}
@@ -101,7 +104,7 @@ def take_inventory(
                 held.setdefault(one.key, one)
     for one in of_backups(picture, have, asked, last, peer):
         held.setdefault(one.key, one)
-    unknown = sorted(set(picture.accounts.values()) - covered)
+    unknown = sorted({*picture.accounts.values(), *unlisted} - covered)
     items = tuple(with_backups(held[key], have) for key in sorted(held))
     return Inventory(items, tuple(unknown), tuple(notes))
 

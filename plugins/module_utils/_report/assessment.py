@@ -10,7 +10,7 @@ import typing as t
 
 from . import cluster as look
 from .backups import texts
-from .commands import PLAYBOOK, replace_from
+from .commands import PLAYBOOK, replace_from, run
 from .report import Json, sentence_of
 
 _ORDER = {"critical": 0, "warning": 1, "info": 2}
@@ -171,7 +171,7 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
             " before."
         )
     report["evidence"] = _evidence(facts, cluster)
-    report["next"] = _next(found)
+    report["next"] = _next(found, cluster)
     report["streams"] = _streams(facts, cluster)
     report["details"] = {"findings": found, "status": decision["status"], "only_on_dead": cluster.get("only_on_dead")}
     counts = {word: sum(one["severity"] == word for one in found) for word in ("critical", "warning")}
@@ -216,10 +216,11 @@ def _evidence(facts: t.Mapping[str, t.Any], cluster: Json) -> list[str]:
     return evidence + [str(sentence) for sentence in cluster.get("missing") or ()]
 
 
-def _next(found: t.Sequence[Json]) -> list[str]:
+def _next(found: t.Sequence[Json], cluster: Json) -> list[str]:
     if any(one["id"] == "meta_quorum_lost" for one in found):
         # Nothing is removed before there is a quorum again.
-        return [f"{PLAYBOOK}quorum_loss"]
+        dead = look.dead_members(cluster)
+        return [run("quorum_loss", {"quorum_loss_dead": dead}) if dead else f"{PLAYBOOK}quorum_loss"]
     commands = replace_from(str(one["backup"]) for one in found if one.get("backup"))
     for one in found:
         known = _NEXT.get(str(one["id"]))

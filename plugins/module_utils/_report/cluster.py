@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from . import commands
 from .inputs import InputError, one_of
 from .report import Json, sentence_of
 
@@ -99,6 +100,16 @@ def arithmetic(cluster: t.Mapping[str, t.Any]) -> str:
     return (
         f"Meta group: {meta['size']} members ({', '.join(members(cluster))}), {meta['live_voters']} answer,"
         f" {meta['needed']} are needed; {leader}."
+    )
+
+
+def quorum_lost(cluster: t.Mapping[str, t.Any]) -> str:
+    """What to do first of all where the meta group has no quorum: nothing else can be done before."""
+    dead = dead_members(cluster)
+    command = commands.run("quorum_loss", {"quorum_loss_dead": dead}) if dead else f"{commands.PLAYBOOK}quorum_loss"
+    return (
+        f"Nothing was touched: {arithmetic(cluster)} The quorum is lost. Start one of {', '.join(dead) or 'the dead'}"
+        f" again with its disk, which heals all. If they are gone for good: {command}"
     )
 
 

@@ -23,6 +23,8 @@ def decide(facts: t.Mapping[str, t.Any]) -> Json:
     """
     picture, preview = look.given(facts, "cluster"), look.given(facts, "preview")
     look.need_picture(picture)
+    if "no_quorum" in look.words(preview):
+        raise InputError(look.quorum_lost(picture))
     server = look.check_name("evacuate_server", facts["server"], picture)
     confirmed = look.check_confirmation("evacuate_confirm", facts.get("confirm"), server)
     if not look.server_of(picture, server).get("alive"):

@@ -47,16 +47,12 @@ def decide(facts: t.Mapping[str, t.Any]) -> Json:
 
 def _not_removable(removal: t.Mapping[str, t.Any], picture: t.Mapping[str, t.Any], server: str) -> str:
     why = look.words(removal)
+    if "no_quorum" in why:
+        return look.quorum_lost(picture)
     if "server_online" in why or "is_meta_leader" in why:
         if look.server_of(picture, server).get("alive"):
             return f"{server} answers: it is alive. To empty it: natsops.jetstream.evacuate. Nothing was touched."
         return f"{server} has not been silent for long enough to be called dead. Run again. Nothing was touched."
-    if "no_quorum" in why:
-        dead = ",".join(look.dead_members(picture))
-        return (
-            f"Nothing was touched: {look.arithmetic(picture)} The quorum is lost. Start one of {dead} again with its"
-            " disk, which heals all; or, where they are gone for good, natsops.jetstream.quorum_loss."
-        )
     return str(removal.get("msg"))
 
 

@@ -87,13 +87,11 @@ def _check(
     facts: t.Mapping[str, t.Any], picture: t.Mapping[str, t.Any], removal: t.Mapping[str, t.Any], server: str
 ) -> None:
     why = look.words(removal) if look.failed(removal) else set()
+    if "no_quorum" in why:
+        raise InputError(look.quorum_lost(picture))
     if look.server_of(picture, server).get("alive"):
         raise InputError(
             f"{server} answers: it is alive. To empty it: natsops.jetstream.evacuate. Nothing was touched."
-        )
-    if "no_quorum" in why:
-        raise InputError(
-            f"Nothing was touched: {look.arithmetic(picture)} The quorum is lost: see natsops.jetstream.quorum_loss."
         )
     if "server_online" in why:
         raise InputError(f"{server} has not been silent for long enough to be called dead. Run again.")
