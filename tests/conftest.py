@@ -5,11 +5,19 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Safety backups of replaced streams: never into the directories of the machine that runs the tests.
+os.environ.setdefault("NATSOPS_SAFETY_PATH", tempfile.mkdtemp(prefix="natsops-safety-"))
+atexit.register(shutil.rmtree, os.environ["NATSOPS_SAFETY_PATH"], ignore_errors=True)
 
 _TESTS = str(Path(__file__).resolve().parent)
 if _TESTS not in sys.path:

@@ -11,17 +11,19 @@ import math
 import os
 import typing as t
 
+from ansible.module_utils.basic import env_fallback
+
 from .._backup.account_restore import AccountRestore, AccountRestoreOptions
 from .._backup.directory import normal_path
 from .._backup.errors import PathError, RestoreError
 from .._backup.inspect import Backup, inspect, looks_like_backup
-from .._backup.plan import RestoreOptions, look_at_target
+from .._backup.plan import RestoreOptions
+from .._backup.replacing import restore_safely
 from .._backup.repository import LATEST, BackupSet, choose, holds_sets, sets_of
 from .._backup.results import RestoreResult, restore_json
-from .._backup.selective import restore_selected
 from .._backup.sender import Upload
 from .._backup.session import Session
-from .._nats.api import JetStream, check_stream_name
+from .._nats.api import check_stream_name
 from .._nats.errors import OptionsError
 from .._nats.model import Json
 from .argspec import ArgumentSpec
@@ -31,7 +33,9 @@ from .selection import selection
 
 _RESTORE: dict[str, t.Any] = {
     "path": {"type": "path", "required": True},
-    "on_conflict": {"type": "str", "choices": ["fail", "skip", "replace"], "default": "fail"},
+    "on_conflict": {"type": "str", "choices": ["fail", "skip", "replace", "replace_empty"], "default": "fail"},
+    "safety_backup": {"type": "bool", "default": True},
+    "safety_path": {"type": "path", "fallback": (env_fallback, ["NATSOPS_SAFETY_PATH"])},
     "config": {"type": "dict", "default": {}},
     "replicas": {"type": "int"},
     "placement": {
@@ -103,6 +107,8 @@ def restore_options(params: t.Mapping[str, t.Any]) -> RestoreOptions:
         consumers_ahead=params["consumers_ahead"],
         temp_path=params["temp_path"] or "",
         drop_unsupported=params["drop_unsupported"],
+        safety_backup=params["safety_backup"],
+        safety_path=normal_path(params["safety_path"]) if params["safety_path"] else "",
         settle_timeout=params["settle_timeout"],
         upload=Upload(
             chunk_size=chunk_size or 0,
@@ -148,14 +154,10 @@ async def stream_restore(context: Context) -> Outcome:
     backup = await asyncio.get_running_loop().run_in_executor(None, _open, path, options)
     async with Session(context.connection) as session:
         _check_chunk(session, params)
-        result = await session.run(lambda js: _restore(js, backup, options, context.check_mode))
+        result = await restore_safely(session, backup, options, asyncio.Lock(), check=context.check_mode)
     values = restore_json(result)
     values.pop("warnings", None)
     return Outcome(result.changed, values, diff=_diff([result]), warnings=result.warnings)
-
-
-async def _restore(js: JetStream, backup: Backup, options: RestoreOptions, check: bool) -> RestoreResult:
-    return await restore_selected(js, backup, options, await look_at_target(js), asyncio.Lock(), check=check)
 
 
 def _open(path: str, options: RestoreOptions) -> Backup:

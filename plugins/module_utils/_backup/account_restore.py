@@ -16,9 +16,9 @@ from .._nats.errors import ConnectionLostError, NatsError, OptionsError
 from .errors import InvalidBackupError, PathError
 from .inspect import Backup, inspect, looks_like_backup
 from .plan import RestoreOptions, Target, look_at_target
+from .replacing import restore_safely
 from .results import RestoreResult
 from .selection import selected
-from .selective import restore_selected
 from .session import Session
 from .setfile import Member as SetMember
 from .setfile import SetFile, load
@@ -206,9 +206,7 @@ class AccountRestore:
                 # Not in a slot: while one stream is sent, the next are verified.
                 backup = await self._inspect(member)
                 options = dataclasses.replace(self._options.stream, origins=False)
-                return await self._session.run(
-                    lambda js: restore_selected(js, backup, options, target, slots, check=self._check)
-                )
+                return await restore_safely(self._session, backup, options, slots, check=self._check, target=target)
             except (NatsError, ArchiveError, OSError) as exc:
                 self._stop = self._options.on_error == "stop"
                 return RestoreResult(member.name, "failed", member.path, reason=str(exc), failure=exc)

@@ -10,9 +10,8 @@ import datetime
 
 from .._nats.api import JetStream
 from .._nats.model import Json, StreamInfo
-from .consumers import settled
 from .inspect import Backup
-from .settling import settle_all, wait_for_replicas
+from .settling import settle_all
 
 
 def _seconds_since(text: str) -> float:
@@ -47,21 +46,6 @@ def notes_on_loss(backup: Backup, config: Json) -> list[str]:
                 f" {record.ack_floor['stream_seq']} are delivered again, with delivery counts from 1."
             )
     return notes
-
-
-async def put_back(js: JetStream, info: StreamInfo, wanted: Json, timeout: float) -> StreamInfo:
-    """Give a restored stream its configuration, without the marker and with what was relaxed.
-
-    Interest comes last, once every replica has every consumer: one that has not drops the messages for it, and a
-    consumer that is then led there goes on behind them.
-    """
-    replicas = int(wanted.get("num_replicas") or 1)
-    if replicas > 1 and info.config.get("retention") != wanted.get("retention"):
-        if info.config.get("num_replicas") != replicas:
-            info = await js.update_stream({**info.config, "num_replicas": replicas})
-        await wait_for_replicas(js, info, timeout)
-        await settled(js, info.name, (), timeout)
-    return await js.update_stream(wanted)
 
 
 async def settle(js: JetStream, info: StreamInfo, timeout: float) -> list[str]:

@@ -14,8 +14,11 @@ from .._nats.api import JetStream, check_stream_name
 from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
 from . import compare, preflight
 from .consumers import expected, settled
+from .fence import opened
 from .inspect import Backup
 from .manifest import ConsumerRecord
+from .put_back import sentence
+from .relax import attainable
 from .sender import Upload
 from .sources import same_but_starts, sourced
 
@@ -28,6 +31,8 @@ class RestoreOptions:
     """What to make of a backup, and what to do where it cannot be made as it was.
 
     C(origins): whether to look after the origins of a mirror or sourcing stream, and for its replicas, afterwards.
+    C(safety_backup): whether a stream that is replaced is backed up first, below C(safety_path). C(preflight): whether
+    to look for what makes the restore impossible; where there is nothing left to lose, it is simply tried.
     """
 
     stream: str = ""
@@ -44,6 +49,14 @@ class RestoreOptions:
     settle_timeout: float = 60.0
     origins: bool = True
     upload: Upload = dataclasses.field(default_factory=Upload)
+    safety_backup: bool = False
+    safety_path: str = ""
+    preflight: bool = True
+
+    def replaces(self, existing: StreamInfo | None) -> bool:
+        """Whether a stream that differs is to make room."""
+        empty = existing is None or not int(existing.state.get("last_seq") or 0)
+        return self.on_conflict == "replace" or (self.on_conflict == "replace_empty" and empty)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +83,8 @@ class Plan:
     """What a restore will do. C(action): C(create), C(replace), C(finish), C(none).
 
     C(finish) is for a stream that is there whole, where only what C(absent) and C(config_update) name is left to do.
-    C(debris) is true where an earlier run was interrupted and left a part of the stream.
+    C(debris) is true where an earlier run was interrupted and left a part of the stream, C(fenced) where one left it
+    without its subjects. C(relaxed) are fields that the server will not have as the backup has them.
     """
 
     action: str
@@ -82,6 +96,8 @@ class Plan:
     differences: tuple[str, ...] = ()
     config_update: bool = False
     debris: bool = False
+    fenced: bool = False
+    relaxed: tuple[Json, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -120,14 +136,22 @@ async def make_plan(
     existing = next((info for info in target.streams.items if info.name == name), None)
     if fresh or (existing is None and name in (*target.streams.missing, *target.streams.offline)):
         existing = await js.find_stream(name)
-    plan = Plan("create", name, config, warnings=tuple(warnings))
+    config, relaxed = await attainable(js, config, target.streams)
+    warnings += [sentence(name, field) for field in relaxed]
+    plan = Plan("create", name, config, relaxed=relaxed, warnings=tuple(warnings))
     if existing is not None:
+        unfenced = opened(existing.config)
+        if unfenced is not None:
+            existing = dataclasses.replace(existing, config=unfenced)
         plan = await _examine(js, backup, config, existing, tuple(warnings))
+        plan = dataclasses.replace(plan, relaxed=relaxed, fenced=unfenced is not None)
         if plan.changes and not fresh:
             # The list may be seconds old: decide on what is there now.
             return await make_plan(js, backup, options, target, fresh=True)
-        if plan.action != "replace" or (options.on_conflict != "replace" and not plan.debris):
+        if plan.action != "replace" or (not options.replaces(existing) and not plan.debris):
             return plan
+    if not options.preflight:
+        return plan
     preflight.check_format(backup, config, js)
     preflight.check_interest(config, backup)
     preflight.check_replicas(config, js)

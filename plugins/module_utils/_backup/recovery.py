@@ -140,7 +140,7 @@ class Recovery:
             config = {key: held[key] for key in ("subjects", "metadata")}
         options = AccountRestoreOptions(
             streams=(glob.escape(member.name),),
-            stream=RestoreOptions(on_conflict="replace", config=config, origins=False),
+            stream=RestoreOptions(on_conflict="replace_empty", config=config, origins=False),
         )
         async with slots:
             (result,) = await AccountRestore(self._session, self._path, options, check=self._check).run()

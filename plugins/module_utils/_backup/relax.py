@@ -10,11 +10,13 @@ import dataclasses
 import hashlib
 import uuid
 
+from .._nats.api import JetStream
 from .._nats.errors import ApiError
 from .._nats.lines import Line
-from .._nats.model import Json
+from .._nats.model import Json, Listing, StreamInfo
 from .compare import MARKER
 from .inspect import Backup
+from .put_back import still_relaxed
 
 # What a stream to try the configuration with leaves out: what would make it copy, what asks for room that the stream
 # to be replaced still has, and what refers to the real subjects.
@@ -36,6 +38,24 @@ def probe_config(wanted: Json) -> Json:
     kept = {key: value for key, value in wanted.items() if key not in _NOT_PROBED}
     metadata = {**(kept.get("metadata") or {}), MARKER: name}
     return {**kept, "name": name, "subjects": subjects, "metadata": metadata}
+
+
+async def attainable(js: JetStream, wanted: Json, streams: Listing[StreamInfo]) -> tuple[Json, tuple[Json, ...]]:
+    """The configuration that servers will have, and the fields that cannot be as they were.
+
+    A mirror takes no smaller messages than its origin. Where that was raised since, servers refuse the mirror and every
+    update of it (10030).
+    """
+    limit, mirror = int(wanted.get("max_msg_size") or -1), wanted.get("mirror") or {}
+    if limit <= 0 or not mirror or mirror.get("external"):
+        return wanted, ()
+    name = str(mirror.get("name") or "")
+    origin = next((info for info in streams.items if info.name == name), None) or await js.find_stream(name)
+    least = int(origin.config.get("max_msg_size") or -1) if origin is not None else -1
+    if least <= limit:
+        return wanted, ()
+    reason = f"its origin {name} takes messages of {least} bytes, and a mirror may not take less"
+    return {**wanted, "max_msg_size": least}, (still_relaxed("max_msg_size", limit, least, reason),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +111,10 @@ def relax_after(error: ApiError, relaxed: Relaxed) -> Relaxed | None:
     if error.err_code in (10058, 10130) and int(request.get("num_replicas") or 1) > 1:
         # A cluster can take its own half-made stream for another one; with one replica there is no such race.
         request["num_replicas"] = 1
+        return dataclasses.replace(relaxed, request=request)
+    if error.err_code == 10030 and request.get("max_msg_size") != -1:
+        # Its origin takes larger messages, and is not to be seen from here.
+        request["max_msg_size"] = -1
         return dataclasses.replace(relaxed, request=request)
     if error.err_code == 10026 and request.get("max_consumers") != -1:
         request["max_consumers"] = -1

@@ -7,28 +7,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import time
 import typing as t
 
 from .._archive.natswalk import walk
 from .._nats.api import JetStream
-from .._nats.errors import ApiError, MisdirectedError
+from .._nats.errors import ApiError, MisdirectedError, NatsError
 from .._nats.model import Json, StreamInfo
 from . import compare
 from .consumers import finish_consumers
 from .errors import RestoreError, VerificationError
-from .finish import notes_on_loss, put_back, settle
+from .finish import notes_on_loss, settle
 from .inspect import Backup
 from .live_sources import hold_back
 from .opened import open_data
 from .plan import Plan, RestoreOptions, Target
 from .presence import Presence
+from .put_back import put_back, sentence
 from .relax import Relaxed, relax, relax_after
 from .results import RestoreResult
 from .room import clean_up, make_room, reveal
+from .safety import REPLACED
 from .sender import Sender
 from .sources import last_copied, same_but_starts, start_behind
+
+if t.TYPE_CHECKING:
+    from .keeper import Keeper
 
 _ATTEMPTS = 4
 Slot = t.AsyncContextManager[t.Any]
@@ -42,12 +48,21 @@ class OccupiedError(RestoreError):
 class Restoring:
     """Carries one plan out. Use L(run) once."""
 
-    def __init__(self, js: JetStream, backup: Backup, options: RestoreOptions, plan: Plan, target: Target) -> None:
+    def __init__(
+        self,
+        js: JetStream,
+        backup: Backup,
+        options: RestoreOptions,
+        plan: Plan,
+        target: Target,
+        keeper: Keeper | None = None,
+    ) -> None:
         self._js = js
         self._backup = backup
         self._options = options
         self._plan = plan
         self._target = target
+        self._keeper = keeper
         self._presence = Presence(js, plan.name)
         self._announced = False
         self._warnings: list[str] = []
@@ -58,7 +73,7 @@ class Restoring:
             return await self._run(result, slot)
 
     async def _run(self, result: RestoreResult, slot: Slot) -> RestoreResult:
-        plan = self._plan
+        plan, keeper = self._plan, self._keeper
         statuses = {"create": "created", "replace": "replaced", "finish": "finished"}
         status = "created" if plan.debris else statuses[plan.action]
         if plan.action == "finish":
@@ -67,18 +82,36 @@ class Restoring:
             config = same_but_starts(plan.config, info.config)
             relaxed = Relaxed(config, config)
         else:
+            if keeper is not None and plan.action == "replace" and not plan.debris:
+                await keeper.take(self._js, plan)
             async with slot:
                 if plan.action == "replace":
-                    await make_room(self._js, plan)
+                    await make_room(self._js, plan, keeper)
                 self._warnings += await hold_back(self._js, plan.name, self._target.streams)
                 relaxed, info = await self._send_until_taken(status)
-        retention = str(plan.config.get("retention", "limits"))
-        names, notes = await finish_consumers(self._js, self._backup, info, retention)
-        self._warnings += notes
-        if relaxed.request is not relaxed.wanted or plan.config_update:
-            info = await put_back(self._js, info, relaxed.wanted, self._options.settle_timeout)
+        if keeper is not None:
+            keeper.arrived = True
+        mark = relaxed.request is not relaxed.wanted or plan.config_update
+        try:
+            retention = str(plan.config.get("retention", "limits"))
+            names, notes = await finish_consumers(self._js, self._backup, info, retention)
+            self._warnings += notes
+        except BaseException:
+            if mark:
+                await asyncio.shield(self._unmark(info, relaxed.wanted))
+            raise
+        left: list[Json] = []
+        if mark:
+            info, left = await put_back(self._js, info, relaxed.wanted, self._options.settle_timeout)
+            self._warnings += [sentence(plan.name, field) for field in left]
         if plan.action != "finish":
             await self._verify(info)
+        if keeper is not None:
+            keeper.conclude(self._js, REPLACED)
+            self._warnings += keeper.notes
+            result = dataclasses.replace(
+                result, safety_backup=keeper.told(), would_lose=keeper.lost or result.would_lose
+            )
         self._warnings += notes_on_loss(self._backup, relaxed.wanted)
         if self._options.origins:
             self._warnings += await settle(self._js, info, self._options.settle_timeout)
@@ -89,8 +122,14 @@ class Restoring:
             consumers=int(info.state.get("consumer_count") or 0),
             consumers_created=tuple(names),
             after=info.config,
+            relaxed=(*result.relaxed, *left),
             warnings=(*result.warnings, *self._warnings),
         )
+
+    async def _unmark(self, info: StreamInfo, wanted: Json) -> None:
+        """The data is there and the rest failed: the stream gets its configuration, as far as can be."""
+        with contextlib.suppress(NatsError):
+            await put_back(self._js, info, wanted, 0)
 
     async def _send_until_taken(self, status: str) -> tuple[Relaxed, StreamInfo]:
         """Send; where the server refuses the configuration for what the stream holds, relax it and send again."""
@@ -141,6 +180,8 @@ class Restoring:
         timeout = max(30.0, self._js.connection.options.request_timeout)
         try:
             self._announced = True
+            if self._keeper is not None:
+                self._keeper.sent = True
             subject = await self._js.restore(self._plan.name, request, timeout=timeout)
         except MisdirectedError:
             raise

@@ -51,6 +51,9 @@ class RestoreResult:
     consumers: int = 0
     consumers_created: tuple[str, ...] = ()
     would_lose: Json | None = None
+    safety_backup: Json | None = None
+    now: str = ""
+    relaxed: tuple[Json, ...] = ()
     selected: Json | None = None
     before: Json = dataclasses.field(default_factory=dict)
     after: Json = dataclasses.field(default_factory=dict)
@@ -126,12 +129,18 @@ def restore_json(result: RestoreResult) -> Json:
         answer["reason"] = result.reason
     if result.would_lose is not None:
         answer["lost"] = result.would_lose
+    if result.safety_backup:
+        answer["safety_backup"] = result.safety_backup
+    if result.now:
+        answer["now"] = result.now
+    if result.relaxed:
+        answer["relaxed"] = list(result.relaxed)
     if result.selected is not None:
         answer["selected"] = result.selected
     if result.warnings:
         answer["warnings"] = list(result.warnings)
-    differences = getattr(result.failure, "values", {}).get("differences")
-    if differences:
-        answer["differences"] = differences
+    values = getattr(result.failure, "values", {}) or {}
+    kept = ("differences", "now", "lost", "safety_backup", "put_back_warnings")
+    answer.update({key: values[key] for key in kept if values.get(key)})
     answer.update(failure_json(result.failure))
     return answer

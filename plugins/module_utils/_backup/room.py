@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+import typing as t
 
 from .._nats.api import JetStream
 from .._nats.errors import ApiError, NatsError, PermissionDeniedError, RequestTimeoutError
@@ -17,6 +19,9 @@ from .errors import ConflictError, LockedError, RestoreError
 from .plan import Plan, Target
 from .presence import Presence, marker_of, patience
 from .relax import probe_config, probe_name
+
+if t.TYPE_CHECKING:
+    from .keeper import Keeper
 
 _CLEAN_UP = 20.0
 
@@ -37,10 +42,18 @@ async def clear_probe(js: JetStream, name: str, target: Target) -> None:
         await delete_if_there(js, probe)
 
 
-async def make_room(js: JetStream, plan: Plan) -> None:
-    """Delete the stream to be replaced, after proof that its successor can be placed. Raises RestoreError."""
+async def make_room(js: JetStream, plan: Plan, keeper: Keeper | None) -> None:
+    """Delete the stream to be replaced, after proof that its successor can be placed. Raises RestoreError.
+
+    C(keeper) sees to it that what the stream holds is kept.
+    """
     if not plan.debris:
         await _probe(js, plan.config)
+    async with keeper.closed(js) if keeper is not None and not plan.debris else contextlib.nullcontext():
+        await _delete_old(js, plan)
+
+
+async def _delete_old(js: JetStream, plan: Plan) -> None:
     now = await js.find_stream(plan.name)
     if now is None:
         return

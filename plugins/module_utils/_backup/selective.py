@@ -34,6 +34,7 @@ from .results import RestoreResult
 if t.TYPE_CHECKING:
     from .._archive.reader import Archive
     from .._archive.rewrite import Rewritten
+    from .keeper import Keeper
 
 _HEADROOM = 16 * 1024 * 1024
 # Where there is such a directory, what is open can be opened again, whatever became of its name.
@@ -64,11 +65,18 @@ def why_rewrite(js: JetStream, backup: Backup, options: RestoreOptions) -> str:
 
 
 async def restore_selected(
-    js: JetStream, backup: Backup, options: RestoreOptions, target: Target, slot: Slot, *, check: bool
+    js: JetStream,
+    backup: Backup,
+    options: RestoreOptions,
+    target: Target,
+    slot: Slot,
+    *,
+    check: bool,
+    keeper: Keeper | None = None,
 ) -> RestoreResult:
     """L(restore_stream), of the part that the options select. In check mode nothing is written, but all is read."""
     if not why_rewrite(js, backup, options):
-        return await restore_stream(js, backup, options, target, slot, check=check)
+        return await restore_stream(js, backup, options, target, slot, check=check, keeper=keeper)
     stop = threading.Event()
     loop = asyncio.get_running_loop()
     with _scratch(backup, options, check=check) as file:
@@ -81,7 +89,7 @@ async def restore_selected(
             await asyncio.wait({work})
             raise
         derived = derive(backup, archive, rewritten, _path_of(file) if file else backup.data)
-        result = await restore_stream(js, derived, options, target, slot, check=check)
+        result = await restore_stream(js, derived, options, target, slot, check=check, keeper=keeper)
     return dataclasses.replace(
         result, selected=_summary(archive, rewritten), warnings=(*result.warnings, *_notes(result, rewritten))
     )

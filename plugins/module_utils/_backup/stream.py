@@ -31,12 +31,13 @@ _SMALL = 256 * 1024
 
 @dataclasses.dataclass(frozen=True)
 class BackupOptions:
-    """What to take and how to check it."""
+    """What to take and how to check it. C(config): note this configuration, not the one that the stream has now."""
 
     consumers: bool = True
     health_check: bool = False
     verify: str = "quick"
     force: bool = False
+    config: Json | None = None
     transfer: Transfer = dataclasses.field(default_factory=Transfer)
 
 
@@ -150,7 +151,8 @@ def _finish(
 ) -> StreamResult:
     name = source.info.name
     data = os.path.join(stage, "data")
-    content: Json = {"config": snapshot.config, "state": snapshot.state}
+    config = options.config or snapshot.config
+    content: Json = {"config": config, "state": snapshot.state}
     backup_json = readable(content)
     write_new(os.path.join(stage, BACKUP_JSON), backup_json)
     report = check_file(data, "full") if options.verify == "full" else settle_end(data, snapshot.writer.finish())
@@ -185,7 +187,7 @@ def _finish(
             FileDigest(BACKUP_JSON, len(backup_json), hashlib.sha256(backup_json).hexdigest()),
             FileDigest(target, report.size, report.sha256),
         ),
-        config=snapshot.config,
+        config=config,
         state=snapshot.state,
         exact=_exact(report, snapshot.state, after),
         created=source.info.created,
