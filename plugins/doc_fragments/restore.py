@@ -17,9 +17,30 @@ options:
       - What to do where a stream of that name exists and differs from the backup. One that is the same is left alone.
       - V(replace) deletes it and restores the backup, after the backup was verified, and after it was proven that a stream
         with the wanted replicas, placement and storage can be created. In check mode, C(lost) in the result says what would be lost.
+      - V(replace_empty) does so only where the stream never had a message (its C(last_seq) is 0), as applications leave it that
+        create their streams on start. Otherwise it is as V(fail).
+      - While a stream is replaced its subjects are taken away first, so that no message is acknowledged and then lost.
+        Publishers get an error until the new stream is there, and have to try again.
     type: str
-    choices: [fail, skip, replace]
+    choices: [fail, skip, replace, replace_empty]
     default: fail
+  safety_backup:
+    description:
+      - Whether a stream is backed up before it is replaced. If the restore then fails, the old stream is put back from that
+        backup, with its consumers, and compared. The result names the place in C(safety_backup); nothing is removed from it.
+      - Where it cannot be taken (no room, no permission, a stream in memory before nats-server 2.15), nothing is touched and
+        the module fails. With V(false) the stream is replaced all the same, and what it holds is gone if the restore fails.
+      - A stream that never had a message needs none; it is made again from its configuration.
+    type: bool
+    default: true
+  safety_path:
+    description:
+      - Directory for the safety backups, on the host that runs the module. Each has a directory of its own,
+        C(<safety_path>/<account>/<stream>/replaced-<time>), which this module and the C(nats) command line restore.
+      - By default C(/var/lib/natsops/safety) for root, and C(~/.local/state/natsops/safety) for other users.
+      - It must not lie in a backup or in the directory of an account with sets.
+      - The environment variable E(NATSOPS_SAFETY_PATH) is used if it is not set.
+    type: path
   config:
     description:
       - Fields of the stream's configuration to lay over the stored one, with the names of the JetStream API. A null removes

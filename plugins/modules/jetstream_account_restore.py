@@ -144,6 +144,28 @@ streams:
     selected:
       description: What was selected, as in M(natsops.jetstream.jetstream_stream_restore), when the archive was rewritten.
       type: dict
+    safety_backup:
+      description:
+        - The backup of the stream that was replaced, with its C(path), C(messages), C(last_seq) and C(bytes). In check mode what
+          it would cost, and the directory below which it would be made.
+      type: dict
+    now:
+      description:
+        - What exists after a replacement that failed. C(old stream) is the old one, untouched. C(old stream put back) is the old
+          one, from its safety backup. C(missing), C(empty) and C(partial) are what is left where that failed too.
+          C(new stream) has its messages, and failed in a later step. C(another stream) was made by somebody else meanwhile.
+          C(unknown) is where the connection ended for good.
+      type: str
+    put_back_warnings:
+      description: What could not be kept when the old stream was put back.
+      type: list
+      elements: str
+    relaxed:
+      description:
+        - Fields of the configuration that are not as in the backup, since the server does not take them, each with C(field),
+          C(backup), C(stream) and C(reason).
+      type: list
+      elements: dict
     lost:
       description: What the replaced stream held, with its C(messages), C(last_seq) and C(consumers).
       type: dict

@@ -6,16 +6,20 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from integration.harm import MARKER, MIB, api, fill, publish, through, tree
+from integration.harm import MARKER, MIB, api, fill, publish, tree, wait_until
 from servers import Options, Server, oracle
-from servers.ansible import run_module
+from servers.ansible import ModuleProcess, playbook_environment, run_module
 from servers.proxy import Proxy
 
 V1_LINE = "2.12.15"
@@ -39,7 +43,7 @@ class Scene:
         return {**self.server.connection(), **place, "on_conflict": "replace", **more}
 
     def slow(self, **more: Any) -> dict[str, Any]:
-        return through(self.server, self.proxy, **{**self.args(), "chunk_size": 32768, "in_flight": 4, **more})
+        return {**self.args(), "servers": [self.proxy.url], "chunk_size": 32768, "in_flight": 4, **more}
 
     def run(self, check: bool = False, **more: Any) -> dict[str, Any]:
         return run_module(RESTORE, self.args(**more), check=check, timeout=180)
@@ -103,3 +107,156 @@ def test_the_old_stream_is_kept_and_named(scene: Scene, nats_cli: Any) -> None:
     assert again["status"] == "replaced"
     assert again["safety_backup"]["path"] != str(kept) or tree(kept) == before
     assert tree(kept) == before
+
+
+def outgrown(small: Server, tmp_path: Path) -> Path:
+    """A backup of BIG that does not fit into the server, which has a smaller BIG: only the restore itself shows it."""
+    with Server(Options(version=small.version)) as server:
+        fill(server, "BIG", 3 * MIB)
+        backup = tmp_path / "backup" / "BIG"
+        taken = run_module("jetstream_stream_backup", {**server.connection(), "stream": "BIG", "path": str(backup)})
+        assert not taken.get("failed"), taken
+    fill(small, "BIG", 90_000, message=3000)
+    return backup
+
+
+@pytest.mark.parametrize("version", [V1_LINE, "newest"])
+def test_put_back_when_the_restore_fails(version: str, server_version: str, tmp_path: Path) -> None:
+    """The server has no room, which it says in the middle: the old stream comes back, with its consumers."""
+    wanted = server_version if version == "newest" else version
+    with Server(Options(version=wanted, max_file=2 * MIB)) as server:
+        backup = outgrown(server, tmp_path)
+        before = picture(server)
+        args = {**server.connection(), "path": str(backup), "safety_path": str(tmp_path / "safety")}
+        result = run_module(RESTORE, {**args, "on_conflict": "replace"}, timeout=180)
+        assert result["failed"], result
+        assert result["now"] == "old stream put back", result
+        assert result["error"] in ("insufficient_resources", "restore_failed"), result
+        assert result["changed"] is True
+        assert result["lost"]["messages"] == 0
+        assert Path(result["safety_backup"]["path"]).is_dir()
+        assert "was put back" in result["msg"]
+        assert oracle.compare(before, picture(server)) == []
+        assert not {MARKER, FENCE} & set(oracle.stream_info(server, "BIG")["config"].get("metadata") or {})
+        # Nothing is left that the next run would take for unfinished.
+        again = run_module(RESTORE, {**args, "on_conflict": "fail"})
+        assert again["error"] == "stream_exists"
+
+
+def test_without_a_safety_backup_the_loss_is_told(server_version: str, tmp_path: Path) -> None:
+    with Server(Options(version=server_version, max_file=2 * MIB)) as server:
+        backup = outgrown(server, tmp_path)
+        args = {**server.connection(), "path": str(backup), "on_conflict": "replace", "safety_backup": False}
+        result = run_module(RESTORE, {**args, "safety_path": str(tmp_path / "safety")}, timeout=180)
+        assert result["failed"], result
+        assert result["now"] in ("missing", "empty", "partial"), result
+        assert (result["now"] == "missing") == ("BIG" not in oracle.stream_names(server))
+        assert (result["lost"]["messages"], result["lost"]["consumers"]) == (30, ["one", "two"])
+        assert "no safety backup" in result["msg"]
+        assert not (tmp_path / "safety").exists()
+
+
+@pytest.mark.parametrize("step", ["safety backup", "fenced", "sending"])
+def test_module_killed(scene: Scene, step: str) -> None:
+    """kill -9 at each step: the next run finishes, and names what the first one kept if it had deleted the stream."""
+    files = tree(scene.backup)
+    scene.proxy.set_delay(0.1)
+    if step == "safety backup":
+        scene.proxy.stall_after(MIB, "down")
+    if step == "sending":
+        scene.proxy.set_delay(0.02)
+        scene.proxy.stall_after(MIB, "up")
+    process = ModuleProcess(RESTORE, scene.slow())
+    reached = {
+        "safety backup": lambda: scene.proxy.stalled,
+        "fenced": lambda: FENCE in (oracle.stream_info(scene.server, "BIG")["config"].get("metadata") or {}),
+        "sending": lambda: scene.proxy.stalled,
+    }[step]
+    wait_until(lambda: reached() or process.process.poll() is not None, step, 60)
+    assert process.process.poll() is None, process.wait()
+    process.kill()
+    scene.proxy.cut()
+    if step != "sending":
+        assert oracle.dump(scene.server, "BIG") == scene.live["BIG"]["messages"]
+    predicted = scene.run(check=True)
+    assert predicted["status"] == "would_replace", predicted
+    result = scene.run()
+    assert result["status"] == "replaced", result
+    assert Path(result["safety_backup"]["path"]).is_dir()
+    if step == "sending":
+        (kept,) = scene.kept()
+        assert predicted["safety_backup"]["path"] == result["safety_backup"]["path"] == str(kept)
+        assert any(str(kept) in str(warning) for warning in result["warnings"]), result["warnings"]
+    assert [path.name for path in scene.safety.glob("*/BIG/.*")] == []
+    again = scene.run()
+    assert again["changed"] is False, again
+    assert not any("safety backup" in str(warning) for warning in again.get("warnings") or [])
+    assert tree(scene.backup) == files
+    metadata = oracle.stream_info(scene.server, "BIG")["config"].get("metadata") or {}
+    assert not {MARKER, FENCE} & set(metadata), metadata
+    # What was live is in the safety backup, whole.
+    api(scene.server, "STREAM.DELETE.BIG")
+    assert scene.run(path=result["safety_backup"]["path"])["status"] == "created"
+    scene.assert_live()
+
+
+def test_connection_lost_for_good(scene: Scene, tmp_path: Path) -> None:
+    """The stream is deleted, then nothing can be asked: the result says so, and its command brings the stream back."""
+    scene.proxy.set_delay(0.02)
+    scene.proxy.cut_after(MIB, "up")
+    result = run_module(RESTORE, scene.slow(), timeout=180)
+    assert result["error"] == "connection_lost", result
+    assert result["now"] == "unknown", result
+    (kept,) = scene.kept()
+    assert result["safety_backup"]["path"] == str(kept)
+    assert result["lost"]["messages"] == len(scene.live["BIG"]["messages"])
+    scene.proxy.resume()
+    scene.proxy.set_delay(0)
+    command = result["msg"].partition("Restore it with: ")[2]
+    assert command.startswith("ansible localhost -m natsops.jetstream.jetstream_stream_restore"), result["msg"]
+    command = command.partition(" (and the password")[0]
+    login = {"password": scene.server.connection()["password"]}
+    command = command.replace('"path"', f'"password": "{login["password"]}", "path"', 1)
+    words = [f"{Path(sys.executable).parent}/{command}", "-e", f"ansible_python_interpreter={sys.executable}"]
+    done = subprocess.run(
+        " ".join(words), shell=True, env=playbook_environment(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    scene.assert_live()
+
+
+def test_terminated_while_sending(scene: Scene) -> None:
+    """A signal ends the restore, not the stream: the old one is put back first."""
+    scene.proxy.set_delay(0.02)
+    scene.proxy.stall_after(MIB, "up")
+    process = ModuleProcess(RESTORE, scene.slow())
+    wait_until(lambda: scene.proxy.stalled or process.process.poll() is not None, "sending", 60)
+    process.process.send_signal(signal.SIGTERM)
+    scene.proxy.resume()
+    result = process.wait(120)
+    assert result["error"] == "interrupted", result
+    assert result["now"] == "old stream put back", result
+    scene.assert_live()
+
+
+def test_safety_backup_is_damaged_meanwhile(scene: Scene) -> None:
+    """The second failure on top of the first: nothing can be put back, and the result says what there is."""
+    scene.proxy.set_delay(0.02)
+    scene.proxy.stall_after(MIB, "up")
+    process = ModuleProcess(RESTORE, scene.slow(stall_timeout=3.0, request_timeout=3.0))
+    wait_until(lambda: scene.proxy.stalled or process.process.poll() is not None, "sending", 60)
+    (kept,) = scene.kept()
+    for data in kept.glob("stream.*"):
+        data.write_bytes(data.read_bytes()[:-100])
+    wait_until(lambda: False or process.process.poll() is not None or _later(scene), "the failure", 120)
+    result = process.wait(120)
+    assert result["now"] in ("missing", "partial"), result
+    assert "It could not be put back" in result["msg"]
+    assert str(kept) in result["msg"]
+    assert ("BIG" in oracle.stream_names(scene.server)) == (result["now"] == "partial")
+
+
+def _later(scene: Scene) -> bool:
+    threading.Event().wait(4.0)
+    scene.proxy.resume()
+    return True

@@ -70,7 +70,9 @@ def _judge(facts: t.Mapping[str, t.Any], backups: t.Sequence[Json]) -> Json:
         conflicts = any("on_conflict" in reason for _name, reason in failures)
         hint = " To leave it alone set restore_on_conflict to skip." if conflicts else ""
         raise InputError(f"Nothing was touched. {failures[0][0]}: {failures[0][1]}{more}{hint}")
-    replaced = [step["object"] for step in plan if step["step"] == "replace"]
+    # Of a stream that never had a message nothing is lost.
+    replaces = facts.get("on_conflict") != "replace_empty"
+    replaced = [step["object"] for step in plan if step["step"] == "replace" and replaces]
     known = [restoring.label(run, one) for run in previews for one in restoring.streams_of(run)]
     confirmed = [one_of(name, known, "restore_replace_confirm") for name in facts.get("replace_confirm") or ()]
     missing = sorted(set(replaced) - set(confirmed))

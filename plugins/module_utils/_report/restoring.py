@@ -32,6 +32,8 @@ OPTIONS = (
     "settle_timeout",
     "timeout",
     "stale",
+    "safety_backup",
+    "safety_path",
 )
 _CHANGED = ("created", "replaced", "finished", "would_create", "would_replace", "would_finish")
 
@@ -127,6 +129,9 @@ def plan_of(runs: t.Sequence[Json], backups: t.Sequence[Json]) -> list[Json]:
                 effect += f", {len(backup['consumers'])} consumers"
             if lost:
                 effect += f"; {lost.get('messages', 0)} messages that are there now are deleted"
+            kept = one.get("safety_backup") or {}
+            if kept:
+                effect += f", and backed up before ({kept.get('bytes', 0)} bytes below {kept.get('path')})"
             step = one["status"].removeprefix("would_")
             where = f"set {source['set']}" + (f" of {source['account']}" if source["account"] != source["into"] else "")
             plan.append({"step": step, "object": label(run, one), "reason": where, "effect": effect})
@@ -151,6 +156,9 @@ def results_of(runs: t.Sequence[Json]) -> list[Json]:
         for one in streams_of(run):
             if one["status"] != "failed":
                 detail = str(one.get("reason") or f"{one['messages']} messages, {one['consumers']} consumers")
+                kept = (one.get("safety_backup") or {}).get("path")
+                if kept:
+                    detail += f"; the stream that was there is kept in {kept}"
                 results.append(look.step("restore", label(run, one), one["status"], detail))
     return results
 
