@@ -18,7 +18,8 @@ import json
 import os
 import typing as t
 
-from .._files import names, reading, writing
+from .._files import names, writing
+from .._files.reading import SIDE_FILE, read_bytes
 from .._nats.model import Json
 from .directory import Workplace, check_directory_path, interrupted_below, os_errors
 from .disk import make_directories
@@ -141,7 +142,7 @@ class SafetyPlace:
     @staticmethod
     def _read(path: str) -> Note | None:
         try:
-            content = json.loads(reading.read_bytes(f"{path}.json", reading.SIDE_FILE))
+            content = json.loads(read_bytes(f"{path}.json", SIDE_FILE))
             lost = content["lost"] if isinstance(content["lost"], dict) else {}
             return Note(path, str(content["phase"]), str(content["created"]), str(content["cluster"]), lost)
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
