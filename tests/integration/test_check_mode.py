@@ -27,13 +27,7 @@ from .evidence import (
     tree,
     works,
 )
-
-FORESEEN = {
-    "would_transfer": "transferred",
-    "would_create": "created",
-    "would_replace": "replaced",
-    "would_finish": "finished",
-}
+from .foretelling import said
 
 
 @pytest.fixture(scope="module")
@@ -52,20 +46,6 @@ def server(running: Server) -> Server:
     consumer = {"durable_name": "worker", "ack_policy": "explicit"}
     api(running, "CONSUMER.DURABLE.CREATE.ONE.worker", {"stream_name": "ONE", "config": consumer})
     return running
-
-
-def said(result: dict[str, Any]) -> dict[str, Any]:
-    """What of a result check mode must foretell: what changes, what fails and why, what becomes of each stream."""
-    streams = result.get("streams") or ([result] if "status" in result else [])
-    return {
-        "changed": result["changed"],
-        "failed": bool(result.get("failed")),
-        "error": result.get("error"),
-        "streams": [
-            (s["stream"], FORESEEN.get(s["status"], s["status"]), s.get("error"), s.get("lost")) for s in streams
-        ],
-        "summary": result.get("summary"),
-    }
 
 
 def both(server: Server, module: str, args: dict[str, Any], root: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@
 Modules import this before anything else. Python 2.7 can read this file and the modules themselves.
 """
 
-# ruff: noqa: RUF005, UP031
+# ruff: noqa: UP031
 
 import json
 import sys
@@ -19,7 +19,7 @@ if sys.version_info[:2] < OLDEST:
         "%s is Python %d.%d; the modules of natsops.jetstream need %d.%d or newer on the host that they run on. Install"
         " it there and name it with ansible_python_interpreter, or run the play on localhost: the modules reach the"
         " servers over the network."
-    ) % ((sys.executable,) + tuple(sys.version_info[:2]) + OLDEST)
+    ) % (sys.executable, sys.version_info[0], sys.version_info[1], OLDEST[0], OLDEST[1])
     error = "python_too_old"
     sys.stdout.write(json.dumps({"failed": True, "changed": False, "error": error, "msg": MESSAGE}) + "\n")
     sys.exit(1)

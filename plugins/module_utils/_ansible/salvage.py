@@ -13,7 +13,7 @@ import typing as t
 from .._backup.directory import normal_path
 from .._backup.errors import BackupError
 from .._backup.results import result_json
-from .._backup.salvage import Salvaged, SalvageOptions, account_name, chosen, salvage
+from .._backup.salvage import Salvaged, SalvageOptions, account_name, chosen, foresee, salvage
 from .._backup.store import Stored, store_root, stored_streams
 from .._nats.errors import OptionsError
 from .._server.errors import ServerError
@@ -62,18 +62,27 @@ async def salvage_store(context: Context) -> Outcome:
         wanted = chosen(stored, options)
         if not stored:
             raise BackupError(f"There is no stream in {root}.", error="store_invalid")
-        results = [] if context.check_mode else await salvage(root, path, wanted, options)
+        results = await (foresee if context.check_mode else salvage)(root, path, wanted, options)
     except ServerError as exc:
         raise BackupError(exc.message, error=exc.error) from exc
+    streams = _foreseen(wanted, results, options) if context.check_mode else [_done(one) for one in results]
     values = {
         "path": path,
         "version": version,
-        "streams": [_would(one, options) for one in wanted] if context.check_mode else [_done(one) for one in results],
+        "streams": streams,
         "left_out": [_left_out(one, options) for one in stored if not one.alone],
     }
-    changed = bool(wanted) if context.check_mode else any(one.result.changed for one in results)
+    changed = any(one["status"] in ("would_salvage", "transferred") for one in streams)
     warnings = tuple(f"{one.account}: {text}" for one in results for text in one.result.warnings)
     return Outcome(changed, values, warnings=warnings, failure=_failure(results))
+
+
+def _foreseen(
+    wanted: t.Sequence[Stored], looked: t.Sequence[Salvaged], options: SalvageOptions
+) -> list[dict[str, t.Any]]:
+    settled = {(one.account, one.result.stream): one for one in looked if not one.result.changed}
+    found = [(one, settled.get((account_name(options, one.account), one.stream))) for one in wanted]
+    return [_done(known) if known else _would(one, options) for one, known in found]
 
 
 def _would(one: Stored, options: SalvageOptions) -> dict[str, t.Any]:

@@ -10,11 +10,13 @@ import dataclasses
 import functools
 import os
 import shutil
+import tempfile
 import typing as t
 
 from .._files.trees import copy_tree, remove_path
 from .._nats.options import make_options
 from .._server.local import LocalServer
+from .._server.scratch import Scratch
 from .account import AccountBackup, AccountOptions
 from .directory import Workplace, os_errors
 from .disk import make_directories
@@ -87,6 +89,41 @@ async def salvage(root: str, path: str, streams: t.Sequence[Stored], options: Sa
     return results
 
 
+async def foresee(root: str, path: str, streams: t.Sequence[Stored], options: SalvageOptions) -> list[Salvaged]:
+    """What L(salvage) would do, as far as it has to be looked for: where a stream was saved before, a server compares.
+
+    It serves a copy in the system's temporary directory, since nothing is written at C(path).
+    """
+    results: list[Salvaged] = []
+    for directory in sorted({one.account for one in streams}):
+        name = account_name(options, directory)
+        own = [one for one in streams if one.account == directory and _is_saved(place_of(path, name), one)]
+        if not own:
+            continue
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+        if sum(one.size for one in own) > free:
+            note = f"it is not known whether its backup is current: no room in {tempfile.gettempdir()} for a copy."
+            results += [
+                Salvaged(name, StreamResult(one.stream, "would_transfer", warnings=(f"stream {one.stream}: {note}",)))
+                for one in own
+            ]
+            continue
+        scratch = Scratch(tempfile.gettempdir())
+        try:
+            copy = os.path.join(scratch.path, directory)
+            await in_thread(functools.partial(_copy, root, copy, own))
+            results += [
+                Salvaged(name, one) for one in await _serve(copy, directory, name, own, path, options, check=True)
+            ]
+        finally:
+            scratch.remove()
+    return results
+
+
+def _is_saved(target: str, one: Stored) -> bool:
+    return os.path.lexists(place_of(target, one.stream))
+
+
 def _copy(root: str, copy: str, streams: t.Sequence[Stored], stop: t.Callable[[], bool]) -> None:
     for one in streams:
         if stop():
@@ -95,7 +132,14 @@ def _copy(root: str, copy: str, streams: t.Sequence[Stored], stop: t.Callable[[]
 
 
 async def _serve(
-    copy: str, directory: str, name: str, streams: t.Sequence[Stored], path: str, options: SalvageOptions
+    copy: str,
+    directory: str,
+    name: str,
+    streams: t.Sequence[Stored],
+    path: str,
+    options: SalvageOptions,
+    *,
+    check: bool = False,
 ) -> list[StreamResult]:
     """Back up one account's streams from a private server on their copy."""
     jetstream: dict[str, t.Any] = {"store_dir": copy}
@@ -129,5 +173,5 @@ async def _serve(
         ]
         if not wanted:
             return absent
-        done, _warnings = await AccountBackup(session, target, AccountOptions(streams=wanted), check=False).run()
+        done, _warnings = await AccountBackup(session, target, AccountOptions(streams=wanted), check=check).run()
     return [*done, *absent]
