@@ -133,6 +133,8 @@ class BlockChain:
         self.problems: list[Problem] = []
         self.tally = Tally()
         self.tombstones = 0
+        self.hashed = 0
+        self.bad: list[int] = []
 
     def add(self, result: dict[str, Any]) -> None:
         """The next blocks' result."""
@@ -141,6 +143,8 @@ class BlockChain:
             return
         tally = Tally.from_json(result["tally"])
         self.tombstones += result["marks"]
+        self.hashed += result["hashed"]
+        self.bad += result["bad"]
         last = self.tally.last
         if tally.first and last and tally.first[0] <= last[0]:
             message = f"message {tally.first[0]} comes after {last[0]}"

@@ -12,8 +12,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from . import kernels, s2
+from . import highway_kernel, kernels, s2
 from .crc32c import ENGINE, crc32c, masked
+from .highway import Place
+from .highway import bad_records as plain_bad_records
 from .kernels import numpy
 from .natsarc import read_numbers
 from .s2 import COMPRESSED, Frame
@@ -50,6 +52,8 @@ class Loops:
     def __init__(self, numba: Any) -> None:
         functions = (kernels.decode_tags, kernels.crc, kernels.entries)
         self._decode, self._crc, self._entries = (numba.njit(nogil=True)(function) for function in functions)
+        # Compiled at its first use: only V1 archives need it.
+        self._hashes = numba.njit(nogil=True)(highway_kernel.make(numba))
         self._table = _tables()
         # The first call compiles.
         data = numpy.frombuffer(bytes((0, 65)), dtype=numpy.uint8)
@@ -69,6 +73,16 @@ class Loops:
         data: bytes = out.tobytes()
         crc = crc32c(data) if ENGINE != "python" else int(self._crc(out, self._table))
         return data if masked(crc) == frame.crc else s2.decode_frame(frame)
+
+    def bad_records(self, data: bytes, places: list[Place], key: tuple[int, ...]) -> list[int]:
+        """highway.bad_records."""
+        if not places:
+            return []
+        rows = numpy.array([(one.start, one.size, one.subject, one.header) for one in places], dtype=numpy.int64)
+        bad = numpy.zeros(len(places), dtype=numpy.bool_)
+        self._hashes(numpy.frombuffer(data, dtype=numpy.uint8), rows, numpy.array(key, dtype=numpy.uint64), bad)
+        # Few, and the plain code has the last word.
+        return plain_bad_records(data, [places[row] for row in numpy.flatnonzero(bad).tolist()], key)
 
     def scan_entries(self, data: bytes, pos: int, least: int, most: int, tally: Tally) -> tuple[int, bool]:
         """tally.scan_entries."""

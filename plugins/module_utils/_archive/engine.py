@@ -11,23 +11,27 @@ from dataclasses import dataclass
 from typing import Callable
 
 from . import compiled
+from .highway import Place, bad_records
 from .s2 import Frame, decode_frame
 from .tally import Tally, scan_entries, scan_records
 from .v1index import BlockIndex
 
 #: Compiling takes a few seconds; for files with fewer bytes, plain Python is done sooner.
 WORTH_COMPILING = 64 * 1024 * 1024
+#: As many bytes of messages are hashed by plain Python, which needs a second for each MiB.
+MOST_HASHED = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Engine:
-    """The three inner loops. name: as results say it. threads: they run without the interpreter's lock."""
+    """The four inner loops. name: as results say it. threads: they run without the interpreter's lock."""
 
     name: str
     threads: bool
     decode: Callable[[Frame], bytes]
     scan_entries: Callable[[bytes, int, int, int, Tally], tuple[int, bool]]
-    scan_records: Callable[[bytes, int, BlockIndex | None, Tally, int], tuple[int, int]]
+    scan_records: Callable[[bytes, int, BlockIndex | None, Tally, int, list[Place] | None], tuple[int, int]]
+    bad_records: Callable[[bytes, list[Place], tuple[int, ...]], list[int]] = bad_records
 
 
 def accelerated() -> Engine | None:
@@ -35,7 +39,9 @@ def accelerated() -> Engine | None:
     with _lock:
         if not _compiled:
             loops = compiled.load()
-            fast = Engine("numba", True, loops.decode, loops.scan_entries, scan_records) if loops else None
+            fast: Engine | None = None
+            if loops:
+                fast = Engine("numba", True, loops.decode, loops.scan_entries, scan_records, loops.bad_records)
             _compiled.append(fast)
         return _compiled[0]
 

@@ -20,8 +20,9 @@ from typing import Any, Callable, Union
 
 from .._files.reading import DATA, file_size, open_file
 from . import chain, fullcheck
-from .engine import Engine, choose
+from .engine import MOST_HASHED, Engine, accelerated, choose
 from .errors import ArchiveError
+from .highway import key_of
 from .quickparts import QuickTar, QuickV2
 from .report import ERROR, ArchiveReport
 from .segment import ranges, run_task
@@ -56,6 +57,9 @@ def full_file(path: Path, stop: Stop = None, engine: Engine | None = None, paral
     parts = check.parts
     if not report.valid or parts is None:
         return replace(report, engine=engine.name)
+    if isinstance(parts, QuickTar) and report.raw_size > MOST_HASHED:
+        # Checksums of messages are slow in plain Python.
+        engine = accelerated() or engine
     work = _Work(os.fspath(path), check, report.raw_size, engine, stop, parallel)
     found = _v1(work, parts, report) if isinstance(parts, QuickTar) else _v2(work, parts, report)
     problems = (*report.problems, *found.problems)[:_MOST_PROBLEMS]
@@ -149,20 +153,27 @@ def _v1(work: _Work, parts: QuickTar, report: ArchiveReport) -> ArchiveReport:
     except ValueError:
         index = None
     links = chain.BlockChain()
-    for _task, result in work.run(_block_tasks(work, order.unread, index)):
+    stream = str((order.config or {}).get("name") or "")
+    for _task, result in work.run(_block_tasks(work, order.unread, index, stream)):
         links.add(result)
     found = replace(report, problems=tuple(links.problems))
-    return found if any(p.severity == ERROR for p in links.problems) else fullcheck.v1(found, links.tally, index)
+    if any(problem.severity == ERROR for problem in links.problems):
+        return found
+    return fullcheck.checksums(fullcheck.v1(found, links.tally, index), links.hashed, links.bad)
 
 
 def _block_tasks(
-    work: _Work, unread: list[tuple[str, int | None, int, int]], index: StreamIndex | None
+    work: _Work, unread: list[tuple[str, int | None, int, int]], index: StreamIndex | None, stream: str
 ) -> Iterator[dict[str, Any]]:
     pieces: list[dict[str, Any]] = []
-    size = 0
+    size = hashed = 0
     for name, number, offset, length in unread:
+        hashed += length if number is not None else 0
+        wanted = number is not None and (work.engine.threads or hashed <= MOST_HASHED)
+        key = key_of(stream, number) if wanted and number is not None else None
         known = index.task(number) if index is not None and number is not None else None
-        pieces.append({"name": name, "is_block": number is not None, "offset": offset, "size": length, "index": known})
+        piece = {"name": name, "is_block": number is not None, "offset": offset, "size": length, "index": known}
+        pieces.append({**piece, "key": key})
         size += length
         if size >= _SEGMENT:
             yield _block_task(work, pieces, index)

@@ -15,6 +15,7 @@ from .times import format_ns, parse_ns
 from .v1index import StreamIndex
 
 _MEMORY_RECORD = 16
+_NAMED = 20
 
 
 def content_of(tally: Tally) -> dict[str, Any]:
@@ -101,3 +102,17 @@ def v1(report: ArchiveReport, tally: Tally, index: StreamIndex | None) -> Archiv
         message = f"{found} messages are in the archive, {said} in its index"
         problems.append(Problem("v1_messages_missing", "msgs/index.db", message, ERROR))
     return _counted(report, tally, problems)
+
+
+def checksums(report: ArchiveReport, hashed: int, bad: list[int]) -> ArchiveReport:
+    """The report with what the messages' own checksums say. hashed: of how many it was looked at.
+
+    Where every one is wrong, it is this code that does not know how they were made.
+    """
+    content = {**(report.content or {}), "checksums": hashed}
+    if not bad or len(bad) == hashed:
+        return replace(report, content=content)
+    named = ", ".join(map(str, bad[:_NAMED])) + (" and more" if len(bad) > _NAMED else "")
+    message = f"{len(bad)} messages are damaged, their checksums are wrong: {named}"
+    problem = Problem("v1_checksum", "message blocks", message, WARNING)
+    return replace(report, content=content, problems=(*report.problems, problem), damaged=tuple(sorted(bad)))

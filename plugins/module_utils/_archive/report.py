@@ -27,10 +27,11 @@ PROBLEMS = {
     "v2_end_missing": "The archive is cut off before its end marker: the restore fails and leaves a partial stream.",
     "v2_end_unproven": "The end marker is there, but the last message is too large to be checked by a quick look.",
     "v2_count_high": "The archive holds more messages than it says: all are restored.",
-    "v2_count_low": "The archive holds fewer messages than it says: some expired or were deleted meanwhile.",
+    "v2_count_low": "The archive holds fewer messages than it says: some expired, were deleted or could not be read.",
     "v1_record_invalid": "A message block is damaged: servers cut it off there and lose the messages behind it.",
     "v1_sequence": "Message sequences fall: blocks were swapped or come from another archive; servers drop messages.",
     "v1_messages_missing": "Messages that the archive's index has are not in its blocks: they do not come back.",
+    "v1_checksum": "Messages are damaged: no server can read them, and an index rebuilt loses those behind them too.",
     "v1_count_low": "The stream grew while it was backed up: the newest messages are in the index only.",
     "bytes_differ": "The messages' size is not the one that was noted: some may not be those that were backed up.",
     "tar_header_invalid": "Servers stop at the tar member: the restore fails.",
@@ -100,6 +101,7 @@ class ArchiveReport:
     snapshot_time: nanoseconds since 1970 at which the server began to write, None where not known.
     content: by a full check: messages, bytes (as a file store counts), subjects (None for more than 100,000), largest
     (bytes of the largest message), first_seq, first_ts, last_seq, last_ts, largest_seq; else None. engine: its name.
+    damaged: sequences of messages whose stored checksum is wrong; by a full check of V1.
     """
 
     format: str | None
@@ -117,6 +119,7 @@ class ArchiveReport:
     snapshot_time: int | None = None
     content: dict[str, Any] | None = None
     engine: str | None = None
+    damaged: tuple[int, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property

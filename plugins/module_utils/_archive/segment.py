@@ -21,6 +21,7 @@ from typing import Any
 from .._files.reading import DATA, open_file
 from .engine import Engine, choose
 from .errors import ArchiveError
+from .highway import Place
 from .natsarc import read_numbers
 from .s2 import FrameParser
 from .tally import MOST_SUBJECT, Tally
@@ -35,6 +36,7 @@ _TIME = re.compile(rb"(?<=[\x00-\x7f])[\x80-\xff]{8}[\x01-\x7f]")
 _CHAIN = 3
 _MOST_TRIES = 20_000
 _LONGEST_NAME_LENGTH = 3
+_MOST_BAD = 1000
 
 
 def run_task(task: dict[str, Any], engine: Engine) -> dict[str, Any]:
@@ -58,6 +60,7 @@ def _decoded(task: dict[str, Any], engine: Engine) -> bytes:
 
 def _pieces(task: dict[str, Any], data: bytes, engine: Engine) -> dict[str, Any]:
     tally, last, marks = Tally(), task["least"] - 1, 0
+    hashed, bad = 0, []
     for piece in task["pieces"]:
         start = piece["offset"] - task["offset"]
         content = data[start : start + piece["size"]]
@@ -66,12 +69,18 @@ def _pieces(task: dict[str, Any], data: bytes, engine: Engine) -> dict[str, Any]
         try:
             if content.startswith(_COMPRESSED):
                 content = _expanded(content, engine)
-            last, more = engine.scan_records(content, last + 1, index_of(piece["index"]), tally, task["first_seq"])
+            key = piece.get("key")
+            places: list[Place] | None = None if key is None else []
+            index = index_of(piece["index"])
+            last, more = engine.scan_records(content, last + 1, index, tally, task["first_seq"], places)
             marks += more
+            if places:
+                hashed += len(places)
+                bad += engine.bad_records(content, places, tuple(key))[:_MOST_BAD]
         except ArchiveError as error:
             place = f"member {piece['name']}, byte {error.place}"
             return {"error": [error.error, place, error.message], "tally": tally.hashed().to_json(), "marks": marks}
-    return {"error": None, "tally": tally.hashed().to_json(), "marks": marks}
+    return {"error": None, "tally": tally.hashed().to_json(), "marks": marks, "hashed": hashed, "bad": bad}
 
 
 def index_of(content: dict[str, Any] | None) -> BlockIndex | None:

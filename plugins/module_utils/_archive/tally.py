@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import ArchiveError
+from .highway import Place
 from .natsarc import read_numbers
 from .v1index import BlockIndex
 
@@ -187,16 +188,27 @@ def _explain(data: bytes, pos: int) -> None:
     raise ArchiveError("v2_entry_invalid", "an entry announces more than a message can hold", str(pos))
 
 
+def _ignore(_place: Place) -> None:
+    pass
+
+
 def scan_records(
-    data: bytes, least: int, index: BlockIndex | None, tally: Tally, first_seq: int = 0
+    data: bytes,
+    least: int,
+    index: BlockIndex | None,
+    tally: Tally,
+    first_seq: int = 0,
+    places: list[Place] | None = None,
 ) -> tuple[int, int]:
     """Count the messages of a whole V1 message block: (highest sequence stored in it, marks of deleted messages).
 
     least: the lowest sequence it may begin with. index: what the stream's index says of the block; without it, all
-    count that are not erased. Raises ArchiveError v1_record_invalid, v1_sequence with the position as place.
+    count that are not erased. places: gets where each message is. Raises ArchiveError v1_record_invalid, v1_sequence
+    with the position as place.
     """
     unpack, pos, end = _RECORD.unpack_from, 0, len(data)
     last, marks, subjects = least - 1, 0, tally.subjects
+    note = places.append if places is not None else _ignore
     count = size_all = plain = 0
     first_at = last_at = None
     largest, largest_at = tally.largest
@@ -222,6 +234,7 @@ def scan_records(
                 start = pos + _RECORD.size + subject_size
                 if int.from_bytes(data[start : start + 4], "little") > content:
                     raise ArchiveError("v1_record_invalid", "headers longer than their record", str(pos))
+            note(Place(sequence, pos, length, subject_size, bool(with_header)))
             last = sequence
             last_at = sequence, time_ns
             first_at = first_at or last_at

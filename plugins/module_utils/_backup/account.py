@@ -18,7 +18,7 @@ from . import setfile
 from .account_target import check_account_target, close_account_target, open_account_target
 from .commit import Committer
 from .directory import Workplace, check_directory_path, os_errors
-from .earlier import examine, why_transfer
+from .earlier import SUSPECT_BACKUP, examine, notes_of, why_transfer
 from .entries import mixed_up, place_of, unfit, unreachable
 from .errors import BackupError, PathError, SnapshotError, VerificationError
 from .results import StreamResult, failed
@@ -71,7 +71,7 @@ async def _predict(js: JetStream, info: StreamInfo, account: str, path: str, opt
     why = why_transfer(backup, source, force=options.force)
     if backup is None or why:
         return StreamResult(info.name, "would_transfer", path, reason=why, warnings=source.notes)
-    return StreamResult(info.name, "unchanged", path, backup.manifest, warnings=source.notes)
+    return StreamResult(info.name, "unchanged", path, backup.manifest, warnings=notes_of(source, backup))
 
 
 async def _stage(
@@ -84,7 +84,10 @@ async def _stage(
         source = await session.run(lambda js: look(js, info, session.account, options))
         why = why_transfer(backup, source, force=options.force)
         if backup is not None and not why:
-            return StreamResult(info.name, "unchanged", path, backup.manifest, warnings=source.notes)
+            return StreamResult(info.name, "unchanged", path, backup.manifest, warnings=notes_of(source, backup))
+        if why.startswith(SUSPECT_BACKUP) and options.verify != "none":
+            # What only a full check finds must not look good again because nobody looked.
+            options = dataclasses.replace(options, verify="full")
         for left in range(_ATTEMPTS - 1, -1, -1):
             try:
                 result = await session.run(lambda js: _transfer(js, source, options, workplace, writer))

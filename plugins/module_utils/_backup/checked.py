@@ -18,6 +18,7 @@ from .._nats.model import Json
 from .directory import CHECKED
 from .inspect import Backup
 from .manifest import now
+from .suspect import DAMAGE
 
 _LEVEL = "full"
 
@@ -88,3 +89,14 @@ def checked_json(checked: Checked | None) -> Json | None:
     if checked is None:
         return None
     return {"time": checked.time, "valid": checked.valid, "problems": list(checked.problems), "engine": checked.engine}
+
+
+def suspicion(backup: Backup, checked: Checked | None = None) -> str:
+    """Why the backup may hold less than its stream should have, by itself or by an earlier full check; else empty."""
+    if backup.manifest is not None and backup.manifest.suspect is not None:
+        return backup.manifest.suspect.text
+    found = [problem.message for problem in backup.problems if problem.id in DAMAGE]
+    past = [one for one in checked.problems if one in DAMAGE] if checked else []
+    if found or not past or checked is None:
+        return found[0] if found else ""
+    return f"a full check on {checked.time[:16]}Z found that messages are missing or damaged"

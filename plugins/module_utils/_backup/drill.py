@@ -25,7 +25,7 @@ from .._nats.wire import Wire
 from .._server.errors import ServerError
 from .._server.local import LocalServer
 from .consumers import expected, settled
-from .drill_compare import NAMED, Reading, consumer_differences, read_and_compare
+from .drill_compare import NAMED, Reading, consumer_differences, doubts, read_and_compare
 from .drill_result import Drill, DrillOptions
 from .errors import RestoreError
 from .inspect import Backup, inspect
@@ -145,6 +145,7 @@ class DrillRun:
             with _timed(seconds, "read"):
                 reading = await self._read(backup, data, fingerprint, server, info)
             differences += await self._accepted(js, wanted_config(backup, options), backup)
+            differences += doubts(backup, reading)
         finally:
             with contextlib.suppress(NatsError):
                 await delete_if_there(js, backup.stream)

@@ -15,8 +15,10 @@ from .._archive.retrace import retrace
 from .._nats.model import ConsumerInfo, Json, StreamInfo
 from .._nats.readback import Readback, Stored
 from . import compare
+from .checked import last_check, suspicion
 from .inspect import Backup
 from .manifest import ConsumerRecord
+from .suspect import Suspicion
 
 #: Differences that are named; the others are counted.
 NAMED = 10
@@ -167,3 +169,13 @@ def consumer_differences(
                 f" {consumer.num_ack_pending} in the stream"
             )
     return differences
+
+
+def doubts(backup: Backup, reading: Reading) -> list[str]:
+    """Messages that the stream had when it was backed up, and that are not in the backup, as a difference."""
+    known = suspicion(backup, last_check(backup))
+    if known or backup.manifest is None or not backup.manifest.kept_all:
+        return [f"messages: {known}"] if known else []
+    said = int(backup.state.get("messages") or 0)
+    fewer = said - reading.messages - reading.gone - reading.count
+    return [f"messages: {Suspicion('missing', fewer, said).text}"] if fewer > 0 else []

@@ -10,13 +10,16 @@ import os
 import typing as t
 
 from . import compare
-from .checked import last_check, remember
+from .checked import last_check, remember, suspicion
 from .entries import foreign_entries
 from .errors import PathError
 from .inspect import Backup, inspect
 
 if t.TYPE_CHECKING:
     from .stream import Source
+
+#: How a reason begins that asks for another try.
+SUSPECT_BACKUP = "the backup there is suspect"
 
 
 def examine(
@@ -68,4 +71,14 @@ def why_transfer(backup: Backup | None, source: Source, *, force: bool) -> str:
         return f"the backup there is damaged ({backup.problems[0].message})"
     if not compare.unchanged_since(backup.manifest, source.info, source.consumers):
         return "the stream has changed"
+    suspect = backup.manifest.suspect
+    doubt = suspicion(backup, last_check(backup))
+    if doubt and (suspect is None or suspect.retry):
+        return f"{SUSPECT_BACKUP}: {doubt}"
     return ""
+
+
+def notes_of(source: Source, backup: Backup) -> tuple[str, ...]:
+    """What a run says of a stream that it does not transfer again."""
+    suspect = backup.manifest.suspect if backup.manifest else None
+    return (*source.notes, suspect.sentence(source.info.name)) if suspect else source.notes

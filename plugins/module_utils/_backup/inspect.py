@@ -17,11 +17,13 @@ from .._archive.verify import check_directory_consistency, check_file
 from .._files.errors import why
 from .._files.reading import BACKUP_FILE, DATA, file_size, read_bytes
 from .._nats.model import Json
+from . import suspect
 from .against import against_manifest, consistency
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
 from .errors import InvalidBackupError
 from .manifest import ConsumerRecord, Manifest, load_manifest, sequences
 from .shape import wrong_in_config, wrong_in_state
+from .suspect import SUSPECT
 
 #: What is wrong with a directory, and what it means for a restore; the archive's own are in _archive/report.py.
 MEANINGS = {
@@ -34,6 +36,7 @@ MEANINGS = {
     "digest_differs": "The file is not the one that was backed up: it was damaged or exchanged.",
     "damage_known": "An earlier full check found damage, and the files are still the same: do not rely on this backup.",
     "unreadable": "The file cannot be read.",
+    "suspect": "Messages that the stream should have are not in it. What is there is restored; keep earlier backups.",
     "empty_directory": "The nats command line leaves such directories for streams in memory; there is nothing in it.",
 }
 
@@ -223,7 +226,7 @@ def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None =
         data=data,
         size=size,
         report=report,
-        problems=tuple(problems),
+        problems=tuple(suspect.told(problems, content.get("state") or {}, report, manifest)),
         place=place,
     )
 
@@ -239,7 +242,9 @@ def _place_of(path: str) -> tuple[int, int] | None:
 def warnings_of(backup: Backup) -> list[str]:
     """The problems that are no errors, as sentences."""
     return [
-        f"{backup.path}: {problem.message} ({problem.place}). {MEANINGS.get(problem.id, '')}".strip()
+        f"stream {backup.stream}: the backup is suspect: {problem.message}. {MEANINGS[SUSPECT]}"
+        if problem.id == SUSPECT
+        else f"{backup.path}: {problem.message} ({problem.place}). {MEANINGS.get(problem.id, '')}".strip()
         for problem in backup.problems
         if problem.severity == WARNING
     ]

@@ -18,6 +18,7 @@ from .._files.reading import DATA, MANIFEST_FILE, open_file, read_bytes
 from .._nats.model import ConsumerInfo, Json
 from .directory import MANIFEST, STREAM_FILES
 from .errors import InvalidBackupError
+from .suspect import Suspicion
 
 FORMAT = 1
 
@@ -88,7 +89,8 @@ def sequences(pair: Json) -> Json:
 class Manifest:
     """Everything known of one backed-up stream. Times are RFC 3339; C(verified) is the level of the last check.
 
-    C(exact) is false where the stream changed while it was backed up, so that there may be fewer messages.
+    C(exact) is false where the stream changed while it was backed up, so that there may be fewer messages. C(kept_all)
+    is true where figures prove that none of its messages went away meanwhile. C(suspect) says what is wrong with it.
     """
 
     stream: str
@@ -106,6 +108,8 @@ class Manifest:
     finished_at: str
     verified: str
     max_payload: int
+    kept_all: bool = False
+    suspect: Suspicion | None = None
 
     def _body(self) -> Json:
         """The content without the digest; shallow, since it is only written out."""
@@ -113,6 +117,7 @@ class Manifest:
         body.pop("digest", None)
         body["files"] = [vars(entry) for entry in self.files]
         body["consumers"] = [vars(entry) for entry in self.consumers]
+        body["suspect"] = self.suspect.dump() if self.suspect else None
         return body
 
     def dump(self) -> bytes:
@@ -142,6 +147,7 @@ class Manifest:
             if not {entry.name for entry in body["files"]} < STREAM_FILES:
                 raise ValueError("it names files that are no part of a backup")
             body["consumers"] = tuple(ConsumerRecord(**entry) for entry in body["consumers"])
+            body["suspect"] = Suspicion.load(body.get("suspect"))
             # Manifests of versions before the first release; their digest stays the one that sets know.
             body.update({f"{name}_at": body.pop(name) for name in ("started", "finished") if name in body})
             manifest = cls(**body)

@@ -13,13 +13,14 @@ import typing as t
 from .._archive.report import ERROR
 from .._files.names import wrong_in_name
 from .._nats.model import Json
-from .checked import checked_json, last_check
+from .checked import checked_json, last_check, suspicion
 from .directory import DATA_V1, DATA_V2
 from .drilled import drilled_json, last_drill
 from .errors import InvalidBackupError
 from .inspect import Backup, inspect
 from .repository import BackupSet, newest, sets_of
 from .setfile import Member, SetFile, load
+from .suspect import DAMAGE
 
 #: The "set" of an account's directory that holds its streams itself.
 PLAIN = ""
@@ -122,6 +123,9 @@ class Overview:
             if checked and not checked["valid"] and not cell["problems"]:
                 text = f"a full check on {checked['time'][:16]}Z found {', '.join(checked['problems'])}"
                 cell.update(valid=False, problems=[{"id": "damage_known", "message": text}])
+            doubts = checked and [one for one in checked.get("problems") or () if one in DAMAGE]
+            if doubts and not cell["suspect"]:
+                cell["suspect"] = f"a full check on {checked['time'][:16]}Z found that messages are missing or damaged"
 
 
 def describe(backup: Backup) -> Json:
@@ -143,6 +147,7 @@ def describe(backup: Backup) -> Json:
         "size": backup.size,
         "consumers": len(backup.consumers),
         "valid": backup.valid,
+        "suspect": suspicion(backup, checked),
         "problems": [{"id": one.id, "message": one.message} for one in backup.problems if one.severity == ERROR],
         "verified": verified,
         "drill": drilled_json(last_drill(backup)),

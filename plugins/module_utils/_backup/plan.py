@@ -15,6 +15,7 @@ from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
 from . import compare, preflight
 from .consumers import expected, settled
 from .fence import opened
+from .held import as_held, may_hold_less, note_on
 from .inspect import Backup
 from .manifest import ConsumerRecord
 from .put_back import sentence
@@ -167,7 +168,13 @@ async def _examine(
     consumers: Listing[ConsumerInfo] = Listing(())
     if existing.state.get("consumer_count"):
         consumers = await settled(js, config["name"], (), _PATIENCE)
-    return _against(backup, expected(backup, js), config, existing, consumers, warnings)
+    plan = _against(backup, expected(backup, js), config, existing, consumers, warnings)
+    if plan.differences and may_hold_less(backup, existing):
+        held = await as_held(backup, existing)
+        if held is not backup:
+            warnings = (*warnings, note_on(backup, held, config["name"]))
+            plan = _against(held, expected(backup, js), config, existing, consumers, warnings)
+    return plan
 
 
 def _against(

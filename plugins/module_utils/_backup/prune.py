@@ -11,7 +11,9 @@ import datetime
 import os
 import typing as t
 
+from .checked import last_check, suspicion
 from .directory import Workplace
+from .inspect import inspect
 from .newset import clear_unfinished, remove_set
 from .repository import BackupSet, age, newest, sets_of
 
@@ -34,8 +36,42 @@ class Pruned:
     kept: tuple[tuple[BackupSet, str], ...]
 
 
-def plan_prune(sets: t.Sequence[BackupSet], keep: Keep, now: datetime.datetime) -> Pruned:
-    """What to remove of these sets, the oldest first. The newest whole one and the newest complete one always stay.
+Doubt = t.Callable[[BackupSet, str], bool]
+
+
+def _marked(one: BackupSet, stream: str) -> bool:
+    return one.about is not None and stream in one.about.streams and one.about.streams[stream].suspect
+
+
+def doubted(one: BackupSet, stream: str) -> bool:
+    """Whether a stream's backup in a set may hold less than the stream should have, as far as anybody has found."""
+    if _marked(one, stream):
+        return True
+    backup = inspect(os.path.join(one.path, stream), "none")
+    return bool(suspicion(backup, last_check(backup)))
+
+
+def _before_suspect(whole: t.Sequence[BackupSet], doubt: Doubt) -> dict[str, list[str]]:
+    """The sets with the newest good backup of streams whose newest one is suspect, and the names of these."""
+    newest_of: dict[str, BackupSet] = {}
+    for one in whole:
+        if one.about is not None:
+            newest_of.update({name: one for name, member in one.about.streams.items() if member.digest})
+    found: dict[str, list[str]] = {}
+    for name, first in sorted(newest_of.items()):
+        if not doubt(first, name):
+            continue
+        for one in reversed(whole):
+            member = one.about.streams.get(name) if one.about else None
+            if member is not None and member.digest and not doubt(one, name):
+                found.setdefault(one.name, []).append(name)
+                break
+    return found
+
+
+def plan_prune(sets: t.Sequence[BackupSet], keep: Keep, now: datetime.datetime, doubt: Doubt = _marked) -> Pruned:
+    """What to remove of these sets, the oldest first. The newest whole one and the newest complete one always stay,
+    and for a stream whose newest backup is suspect (C(doubt)) the newest one that is not.
 
     One without its file is nobody's to judge, and stays.
     """
@@ -43,6 +79,7 @@ def plan_prune(sets: t.Sequence[BackupSet], keep: Keep, now: datetime.datetime) 
     last = {one.name for one in whole[-keep.last :]} if keep.last else set()
     first = newest(whole)
     complete = next((one for one in reversed(whole) if one.complete), None)
+    good = _before_suspect(whole, doubt)
     removed, kept = [], []
     for one in sets:
         if not one.whole:
@@ -51,6 +88,9 @@ def plan_prune(sets: t.Sequence[BackupSet], keep: Keep, now: datetime.datetime) 
             kept.append((one, "it is the newest"))
         elif one is complete:
             kept.append((one, "it is the newest complete one"))
+        elif one.name in good:
+            names = ", ".join(good[one.name][:5]) + (" and others" if len(good[one.name]) > 5 else "")
+            kept.append((one, f"it has the newest backup of {names} that is not suspect"))
         elif one.name in last:
             kept.append((one, f"it is one of the last {keep.last}"))
         elif keep.days is not None and age(one.finished_at, now) <= keep.days * DAY:
@@ -64,10 +104,10 @@ def prune(path: str, keep: Keep, *, check: bool) -> Pruned:
     """Remove the sets of an account that are not to be kept; with C(check), only say which. Raises LockedError."""
     now = datetime.datetime.now(datetime.timezone.utc)
     if check or not os.path.isdir(path):
-        return plan_prune(sets_of(path), keep, now)
+        return plan_prune(sets_of(path), keep, now, doubted)
     with Workplace(path):
         clear_unfinished(path)
-        plan = plan_prune(sets_of(path), keep, now)
+        plan = plan_prune(sets_of(path), keep, now, doubted)
         for one in plan.removed:
             remove_set(path, one.name)
     return plan

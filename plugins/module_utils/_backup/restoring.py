@@ -20,6 +20,7 @@ from . import compare
 from .consumers import finish_consumers
 from .errors import RestoreError, VerificationError
 from .finish import notes_on_loss, settle
+from .held import as_held, note_on
 from .inspect import Backup
 from .live_sources import hold_back
 from .opened import open_data
@@ -209,6 +210,10 @@ class Restoring:
             if not differences:
                 return
             if time.monotonic() > deadline:
+                held = await as_held(backup, info)
+                if held is not backup and not compare.state_differences(held.state, info, up_to=held.up_to):
+                    self._warnings.append(note_on(backup, held, self._plan.name))
+                    return
                 raise VerificationError(
                     f"stream {self._plan.name} was restored, and is not what the backup {self._backup.path} says:"
                     f" {'; '.join(differences)}. It is left for you to look at; the backup is untouched."

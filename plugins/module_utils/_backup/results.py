@@ -91,6 +91,8 @@ def result_json(result: StreamResult) -> Json:
     answer.update(failure_json(result.failure))
     if result.manifest is not None:
         answer.update(manifest_json(result.manifest))
+        if result.manifest.suspect:
+            answer["suspect"] = {**result.manifest.suspect.dump(), "text": result.manifest.suspect.text}
     return answer
 
 

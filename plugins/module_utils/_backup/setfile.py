@@ -29,12 +29,14 @@ class Member:
 
     C(status): C(current), C(carried) (from an earlier set, since the last try failed), C(skipped), C(failed).
     C(current_at): when the backup was last found to be what the stream is, RFC 3339; empty where that is not known.
+    C(suspect): the backup may hold less than the stream should have.
     """
 
     status: str
     digest: str = ""
     reason: str = ""
     current_at: str = ""
+    suspect: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,9 +115,11 @@ def update(path: str, account: str, results: t.Sequence[StreamResult], existing:
 
 def member_of(result: StreamResult) -> Member:
     """What a run says of a stream."""
-    digest = result.manifest.digest if result.manifest else ""
+    manifest = result.manifest
+    digest = manifest.digest if manifest else ""
     status = "current" if result.status in ("transferred", "unchanged") else result.status
-    return Member(status, digest, "" if status == "current" else result.reason)
+    suspect = bool(manifest and manifest.suspect)
+    return Member(status, digest, "" if status == "current" else result.reason, suspect=suspect)
 
 
 def is_complete(members: t.Mapping[str, Member]) -> bool:
@@ -141,4 +145,6 @@ def _member_json(member: Member) -> Json:
     body = dataclasses.asdict(member)
     if not member.current_at:
         del body["current_at"]
+    if not member.suspect:
+        del body["suspect"]
     return body

@@ -21,12 +21,11 @@ from .._nats.model import ConsumerInfo, Json, StreamInfo
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
 from .errors import BackupError, SnapshotError, VerificationError
 from .inspect import problems_json
+from .judging import Judgement, judge
 from .manifest import ConsumerRecord, FileDigest, Manifest, now, readable
 from .results import StreamResult
 from .snapshot import Receiver, Snapshot, Transfer
 from .writer import Worker
-
-_SMALL = 256 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,10 +118,13 @@ async def transfer(js: JetStream, source: Source, options: BackupOptions, stage:
         snapshot = await Receiver(js, source.info.name, options.transfer, worker).receive(
             data, consumers=False, health_check=options.health_check
         )
-    # A small archive tells by itself whether it is exactly the state; of others, whether the stream stood still.
-    small = snapshot.writer.received <= _SMALL
-    after = {} if small else (await js.stream_info(source.info.name)).state
-    return await worker.call(lambda: _finish(js, source, options, stage, snapshot, after, started, warnings))
+    report = await worker.call(lambda: _checked(source.info.name, options, stage, snapshot))
+    judgement = await judge(js, source.info, snapshot.config, snapshot.state, report, data, worker)
+    if judgement.suspicion:
+        warnings.append(judgement.suspicion.sentence(source.info.name))
+    return await worker.call(
+        lambda: _finish(js, source, options, stage, snapshot, report, judgement, started, warnings)
+    )
 
 
 def _remove(path: str) -> None:
@@ -139,22 +141,10 @@ def _exact(report: ArchiveReport, state: Json, after: Json) -> bool:
     return all(int(own.get(key) or 0) == int(state.get(key) or 0) for key in keys)
 
 
-def _finish(
-    js: JetStream,
-    source: Source,
-    options: BackupOptions,
-    stage: str,
-    snapshot: Snapshot,
-    after: Json,
-    started: str,
-    warnings: list[str],
-) -> StreamResult:
-    name = source.info.name
+def _checked(name: str, options: BackupOptions, stage: str, snapshot: Snapshot) -> ArchiveReport:
+    """Look at what was received. Raises VerificationError where it is no backup."""
     data = os.path.join(stage, "data")
-    config = options.config or snapshot.config
-    content: Json = {"config": config, "state": snapshot.state}
-    backup_json = readable(content)
-    write_new(os.path.join(stage, BACKUP_JSON), backup_json)
+    content: Json = {"config": options.config or snapshot.config, "state": snapshot.state}
     report = check_file(data, "full") if options.verify == "full" else settle_end(data, snapshot.writer.finish())
     problems = [*report.problems] if options.verify != "none" else []
     if options.verify != "none":
@@ -167,6 +157,25 @@ def _finish(
             " untouched. See the server's log, then run again.",
             values={"problems": problems_json(problems)},
         )
+    return report
+
+
+def _finish(
+    js: JetStream,
+    source: Source,
+    options: BackupOptions,
+    stage: str,
+    snapshot: Snapshot,
+    report: ArchiveReport,
+    judgement: Judgement,
+    started: str,
+    warnings: list[str],
+) -> StreamResult:
+    name = source.info.name
+    data = os.path.join(stage, "data")
+    config = options.config or snapshot.config
+    backup_json = readable({"config": config, "state": snapshot.state})
+    write_new(os.path.join(stage, BACKUP_JSON), backup_json)
     target = DATA_V2 if report.format == "V2" else DATA_V1
     os.rename(data, os.path.join(stage, target))
     archived = {consumer.name for consumer in report.consumers}
@@ -182,14 +191,14 @@ def _finish(
     manifest = Manifest(
         stream=name,
         account=source.account,
-        format=report.format,
+        format=str(report.format),
         files=(
             FileDigest(BACKUP_JSON, len(backup_json), hashlib.sha256(backup_json).hexdigest()),
             FileDigest(target, report.size, report.sha256),
         ),
         config=config,
         state=snapshot.state,
-        exact=_exact(report, snapshot.state, after),
+        exact=_exact(report, snapshot.state, judgement.after),
         created=source.info.created,
         consumers=records,
         with_consumers=source.consumers is not None,
@@ -198,6 +207,8 @@ def _finish(
         finished_at=now(),
         verified=options.verify,
         max_payload=0 if far(js) else js.connection.server_max_payload,
+        kept_all=judgement.kept_all,
+        suspect=judgement.suspicion,
     )
     write_new(os.path.join(stage, MANIFEST), manifest.dump())
     return StreamResult(name, "transferred", "", manifest, bytes=report.size, warnings=tuple(warnings))

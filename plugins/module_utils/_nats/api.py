@@ -146,10 +146,11 @@ class JetStream:
             return False
         return True
 
-    async def stream_info(self, name: str) -> StreamInfo:
-        """One stream. Raises ApiError with C(error="stream_not_found")."""
+    async def stream_info(self, name: str, *, deleted: bool = False) -> StreamInfo:
+        """One stream; its state with C(deleted) and C(lost) messages if asked. Raises ApiError C(stream_not_found)."""
         check_stream_name(name)
-        return StreamInfo.parse(await self.call(f"STREAM.INFO.{name}", what=f"stream {name}"))
+        request = {"deleted_details": True} if deleted else None
+        return StreamInfo.parse(await self.call(f"STREAM.INFO.{name}", request, what=f"stream {name}"))
 
     async def find_stream(self, name: str) -> StreamInfo | None:
         """One stream, or C(None) where there is none of that name."""

@@ -23,6 +23,7 @@ _MARKS = {
     "foreign": ("?", "warn", "not listed in the set"),
 }
 _DAMAGED = ("✕", "bad", "damaged")
+_SUSPECT = ("?", "bad", "suspect: it may hold less than the stream should have")
 _ABSENT = ("", "dim", "not in this set")
 _SEVERITIES = {"lost": ("bad", "backup damaged"), "error": ("bad", "error"), "warning": ("warn", "warning")}
 
@@ -179,6 +180,8 @@ def mark_of(cell: Json | None) -> tuple[str, str, str]:
     """Sign, class and meaning of a stream in a set."""
     if cell is None:
         return _ABSENT
+    if cell.get("suspect") and not cell.get("problems"):
+        return _SUSPECT
     return _DAMAGED if cell.get("problems") else _MARKS[cell["status"]]
 
 
@@ -186,6 +189,8 @@ def _verified(cell: Json) -> str:
     found = cell["verified"]
     if cell.get("problems"):
         return f'<span class="bad">damaged</span><small>{_text(cell["problems"][0]["id"])}</small>'
+    if cell.get("suspect"):
+        return '<span class="bad">suspect</span>'
     if found is None or found["level"] == "none":
         return '<span class="warn">never</span>'
     return f'<span class="good">{_text(found["level"])}</span> {moment(found["time"])}'

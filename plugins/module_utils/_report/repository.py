@@ -105,6 +105,8 @@ def _of_newest(
         yield problem("error", stream, where, f"The last backup failed, {old}: {reason}")
     elif cell["status"] == "skipped":
         yield problem("warning", stream, where, f"Not backed up: {reason}")
+    if cell.get("suspect"):
+        yield problem("error", stream, where, f"Suspect: {cell['suspect']}. Keep the backups before this one.")
     drill = cell.get("drill")
     if drill and not drill["passed"]:
         yield problem("error", stream, where, f"The drill of {drill['time'][:16]}Z ended with {drill['status']}.")

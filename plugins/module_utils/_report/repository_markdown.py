@@ -59,7 +59,7 @@ def _row(row: Json) -> tuple[str, ...]:
         f"{cell['messages']:,}",
         amount(cell["size"]),
         _moment(cell.get("current_at") or cell["backed_up"]),
-        "damaged" if cell["problems"] else told,
+        "damaged" if cell["problems"] else "suspect" if cell.get("suspect") else told,
         f"{drill['status']} {_moment(drill['time'])}" if drill else "never",
     )
 
