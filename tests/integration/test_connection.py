@@ -261,7 +261,7 @@ def test_contexts_by_name_and_by_file(plain: Server, secure: Server, tmp_path: P
     there_and_back(plain, tmp_path / "6", {"context": "plain", "nkey_seed": seed}, env=by_name)
     args = {"context": "plain", "stream": "ONE", "path": str(tmp_path / "x")}
     fails(BACKUP, {**args, "password": "wrong"}, "authentication_failed", plain.url, env=by_name)
-    result = fails(BACKUP, {**args, "context": "other"}, "invalid_context", "other", "plain, secure", env=by_name)
+    result = fails(BACKUP, {**args, "context": "other"}, "invalid_context", "not found", "plain, secure", env=by_name)
     assert PASSWORD not in json.dumps(result)
     # References to secrets kept elsewhere.
     (tmp_path / "secret").write_text(PASSWORD + "\n")

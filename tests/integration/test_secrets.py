@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
 import json
 import os
 import stat
@@ -13,6 +16,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import basic
+from ansible.module_utils.testing import patch_module_args
 
 from servers import PASSWORD, Options, Server, process
 from servers.ansible import play
@@ -150,3 +154,45 @@ def test_nobody_else_can_read_a_backup(umask: int, server_version: str, tmp_path
             assert mode == (0o700 if path.is_dir() else 0o600), (path, oct(mode))
         assert stat.S_IMODE(root.stat().st_mode) == 0o700
         assert stat.S_IMODE(root.parent.stat().st_mode) == 0o700
+
+
+SEED = "SUAMK2FG4MI6UE3ACF3FK3OIQBCEIEZV7NSWFFEW63UXMRLFM2XLAXK4GY"
+JWT = "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJqdGkiOiJBQkNERUZHSElKSyJ9.c2lnbmF0dXJlc2lnbmF0dXJl"
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG\n-----END PRIVATE KEY-----"
+PASTED = {"seed": SEED, "password": "Tr0ub4dor/and&3", "jwt": JWT, "pem": PEM, "word": "kept-5f1c0a9e"}
+
+
+@pytest.mark.parametrize("option", ["credentials", "nkey_seed", "ca_cert", "client_key", "context", "accounts"])
+@pytest.mark.parametrize("what", PASTED)
+def test_a_secret_that_was_pasted_where_a_path_belongs(
+    what: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in no message, no warning, not in what -vvv shows of the options, and not in the log of the host."""
+    secret = PASTED[what]
+    args: dict[str, Any] = {"servers": ["nats://127.0.0.1:1"]}
+    if option == "accounts":
+        module = "jetstream_peer_remove"
+        args.update(peer="n1", accounts=[{"name": "APP", "credentials": secret}], context=secret)
+    else:
+        module = "jetstream_stream_backup"
+        args.update(stream="ONE", path=str(tmp_path / "one"), **{option: secret})
+    code = importlib.import_module(f"ansible_collections.natsops.jetstream.plugins.modules.{module}")
+    logged: list[str] = []
+    monkeypatch.setattr(basic.AnsibleModule, "_log_to_syslog", lambda _self, text: logged.append(str(text)))
+    monkeypatch.setattr(basic, "has_journal", False)
+    out = io.StringIO()
+    with (
+        patch_module_args({**args, "_ansible_verbosity": 3}),
+        contextlib.redirect_stdout(out),
+        contextlib.suppress(SystemExit),
+    ):
+        code.main()
+    answer = json.loads(out.getvalue())
+    assert answer["failed"] is True, answer
+    assert option in answer["msg"] or "context" in answer["msg"], answer["msg"]
+    assert "invocation" in answer
+    assert logged
+    for part in secret.splitlines():
+        for text in (out.getvalue(), *logged):
+            assert part not in text
+            assert json.dumps(part)[1:-1] not in text

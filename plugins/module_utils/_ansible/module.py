@@ -19,8 +19,8 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from .._nats import connect as nats_connect
 from .._nats.errors import MissingLibraryError, NatsError
 from .._nats.options import Options, make_options
-from .._nats.urls import secrets_in
 from .._report.fold import fold
+from . import output
 from .argspec import CONNECTION, ArgumentSpec
 
 
@@ -55,12 +55,10 @@ Work = t.Callable[[Context], t.Awaitable[Outcome]]
 
 
 class _Module(AnsibleModule):  # type: ignore[misc]
-    """Hides who logs in where addresses say so, in the log of the host as well as in what is returned."""
+    """Hides secrets where addresses and options hold them, in the log of the host as well as in what is returned."""
 
     def _log_invocation(self) -> None:
-        for place in (self.params, *(self.params.get("accounts") or ())):
-            if isinstance(place, dict):
-                self.no_log_values.update(secrets_in(place.get("servers") or ()))
+        self.no_log_values.update(output.hidden_in(self.params))
         super()._log_invocation()
 
 
@@ -110,11 +108,11 @@ def finish(module: AnsibleModule, outcome: Outcome, duration: float) -> t.NoRetu
     if outcome.diff is not None and module._diff:  # noqa: SLF001 - the public way to ask for diff mode
         values["diff"] = outcome.diff
     for warning in fold(outcome.warnings):
-        module.warn(warning)
+        module.warn(output.line(warning))
     failure = outcome.failure
     if failure is not None:
         fail(module, failure, values)
-    module.exit_json(**values)
+    module.exit_json(**output.values(values))
     raise AssertionError("exit_json returned")
 
 
@@ -123,16 +121,19 @@ def fail(module: AnsibleModule, failure: Exception, values: dict[str, t.Any]) ->
     if isinstance(failure, MissingLibraryError):
         values.update(error=failure.error, exception=nats_connect.NATS_IMPORT_ERROR)
         module.fail_json(msg=missing_required_lib(failure.library), **values)
+    if isinstance(failure, OSError) and failure.errno and not hasattr(failure, "error"):
+        failure = output.refusal_of_the_system(failure)
     word = getattr(failure, "error", None)
+    values = output.values(values)
     if word is None:
         # Nothing of ours: a defect or the system's refusal; the traceback goes with it.
         values.update(
             error="unexpected",
-            exception="".join(traceback.format_exception(type(failure), failure, failure.__traceback__)),
+            exception=output.values("".join(traceback.format_exception(type(failure), failure, failure.__traceback__))),
         )
-        module.fail_json(msg=f"{type(failure).__name__}: {failure}", **values)
+        module.fail_json(msg=output.line(f"{type(failure).__name__}: {failure}"), **values)
     err_code = getattr(failure, "err_code", None)
     if err_code is not None:
         values["err_code"] = err_code
-    module.fail_json(msg=str(failure), error=word, **{k: v for k, v in values.items() if k != "error"})
+    module.fail_json(msg=output.line(failure), error=word, **{k: v for k, v in values.items() if k != "error"})
     raise AssertionError("fail_json returned")

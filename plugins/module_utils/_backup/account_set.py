@@ -156,9 +156,8 @@ class SetBackup(AccountBackup):
         before = self._before()
         members: dict[str, Member] = {}
         for result in results:
-            place = place_of(stage, result.stream)
             if result.status == "unchanged":
-                link_stream(self._place(result.stream), place)
+                link_stream(self._place(result.stream), place_of(stage, result.stream))
             if result.status in ("transferred", "unchanged"):
                 # A backup that was begun is of the stream as it was then, at the latest.
                 at = result.manifest.started_at if result.changed and result.manifest else moment

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import typing as t
 
+from .._text.shown import shown
 from .page_style import SCRIPT, STYLE
 from .report import Json
 
@@ -50,7 +51,7 @@ def page(overview: Json) -> str:
 
 
 def _text(value: t.Any) -> str:
-    return html.escape(str(value))
+    return html.escape(shown(value))
 
 
 def moment(time: str) -> str:

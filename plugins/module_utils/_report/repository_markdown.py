@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .escaped import code, inline
 from .page import amount, verdict
 from .report import Json
 
@@ -30,7 +31,7 @@ def markdown(overview: Json) -> str:
     for account in overview["accounts"]:
         lines += ["", f"## {_cell(account['account'])}", ""]
         newest = account["newest"]
-        lines += [f"`{account['directory']}`" + (f", newest whole set `{newest}`" if newest else ""), ""]
+        lines += [code(account["directory"]) + (f", newest whole set {code(newest)}" if newest else ""), ""]
         lines += _table(
             ("stream", "messages", "size", "last found current", "verified", "drill"),
             [_row(row) for row in account["streams"]],
@@ -41,7 +42,7 @@ def markdown(overview: Json) -> str:
 def _figures(overview: Json) -> str:
     summary = overview["summary"]
     return (
-        f"`{overview['path']}`, as of {_moment(overview['as_of'])}: {summary['accounts']} accounts,"
+        f"{code(overview['path'])}, as of {_moment(overview['as_of'])}: {summary['accounts']} accounts,"
         f" {summary['streams']} streams, {summary['messages']:,} messages, {summary['sets']} sets,"
         f" {amount(summary['disk'])} on disk; {summary['verified_full']} verified in full, {summary['drilled']} came"
         " back in a drill."
@@ -69,7 +70,7 @@ def _moment(time: str) -> str:
 
 
 def _cell(text: t.Any) -> str:
-    return str(text).replace("|", "\\|").replace("\n", " ")
+    return inline(" ".join(str(text).splitlines()))
 
 
 def _table(head: t.Sequence[str], rows: t.Sequence[t.Sequence[str]]) -> list[str]:

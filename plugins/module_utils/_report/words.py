@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+from .._text.shown import shown
+from .escaped import block, inline
 from .report import Json
 
 #: The most lines on a terminal.
@@ -26,9 +28,9 @@ def markdown(report: Json) -> str:
     """The report as a page: the sentence first, then what is wrong, what was done and what it rests on."""
     mode = " (check mode: nothing was changed)" if report["check_mode"] else ""
     lines = [
-        f"# {report['verb']}: {report['outcome'].replace('_', ' ')}{mode}",
+        f"# {inline(report['verb'])}: {report['outcome'].replace('_', ' ')}{mode}",
         "",
-        f"**{report['sentence']}**",
+        f"**{inline(report['sentence'])}**",
         "",
         f"Started {report['started_at']}, finished {report['finished_at']} ({report['duration']:.0f} s).",
     ]
@@ -57,7 +59,7 @@ def _table(name: str, entries: t.Sequence[Json]) -> list[str]:
 
 
 def _rows(entries: t.Sequence[Json], columns: t.Sequence[str]) -> list[str]:
-    head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    head = [f"| {' | '.join(map(inline, columns))} |", f"|{'---|' * len(columns)}"]
     return head + [f"| {' | '.join(_cell(entry.get(key)) for key in columns)} |" for entry in entries]
 
 
@@ -66,20 +68,20 @@ def _shown(value: t.Any) -> str:
 
 
 def _cell(value: t.Any) -> str:
-    return _shown(value).replace("|", "\\|").replace("\n", " ")
+    return inline(" ".join(_shown(value).splitlines()))
 
 
 def _list(name: str, sentences: t.Sequence[str]) -> list[str]:
     if name == "next":
-        return [f"## {_LISTS[name]}", "", "```sh", *sentences, "```"]
-    return [f"## {_LISTS[name]}", "", *(f"- {_shown(sentence)}" for sentence in sentences)]
+        return [f"## {_LISTS[name]}", "", *block(sentences, "sh")]
+    return [f"## {_LISTS[name]}", "", *(f"- {inline(sentence)}" for sentence in sentences)]
 
 
 def terminal(report: Json, place: str = "") -> list[str]:
     """At most MOST lines, the worst first, the sentence last. C(place): where the whole report is."""
-    closing = [f"next: {command}" for command in report["next"][:4]]
+    closing = [f"next: {shown(command)}" for command in report["next"][:4]]
     if place:
-        closing.append(f"report: {place}")
+        closing.append(f"report: {shown(place)}")
     closing.append(_cut(f"{report['verb']}: {report['outcome'].replace('_', ' ')}. {report['sentence']}", 4 * _WIDTH))
     lines = [_cut(f"LOST {_loss(entry)}") for entry in report["lost"]]
     lines += [_cut(f"{entry['status'].upper()} {_done(entry)}") for entry in report["results"] if _bad(entry)]
@@ -100,7 +102,7 @@ def _bad(entry: Json) -> bool:
 
 
 def _cut(text: str, width: int = _WIDTH) -> str:
-    text = " ".join(text.split())
+    text = shown(" ".join(text.split()))
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
