@@ -44,6 +44,7 @@ LAYER = {
     "_server": 3,
     "_report": 3,
     "_files": 4,
+    "_shape": 5,
     "_text": 5,
 }
 PACKAGE = "ansible_collections.natsops.jetstream.plugins"
