@@ -48,6 +48,8 @@ _KNOWN_TO_ALL = frozenset(
     )
 )
 _MOST_NAMES = 20
+# Pairs of a filter and a subject that are looked at.
+_MOST_COMPARED = 1_000_000
 
 
 def check_directory_consistency(report: ArchiveReport, backup_json: dict[str, Any]) -> list[Problem]:
@@ -217,8 +219,12 @@ def _subjects(report: ArchiveReport, config: dict[str, Any]) -> list[Problem]:
     if subjects is None:
         return []
     problems = []
+    left = _MOST_COMPARED
     for consumer in report.consumers:
         filters = _filters(consumer)
+        left -= len(filters) * len(subjects)
+        if left < 0:
+            break  # only a warning is at stake
         if filters and not any(overlaps(subject, asked) for subject in subjects for asked in filters):
             wanted = ", ".join(filters[:_MOST_NAMES])
             message = f"the consumer {consumer.name!r} asks for {wanted}, the stream takes in none of it"

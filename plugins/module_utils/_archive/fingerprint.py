@@ -62,14 +62,15 @@ def parts(messages: Iterable[Fields]) -> Iterator[Part]:
 class Fingerprint:
     """The parts of an archive, read from now on: by a process of its own where the archive is large."""
 
-    def __init__(self, path: str, *, process: bool) -> None:
+    def __init__(self, path: str, *, process: bool, known: int = 0) -> None:
         self._path = path
+        self._known = known
         self._process: subprocess.Popen[str] | None = None
         if process:
             code = f"from {__name__} import serve; serve()"
             search = os.pathsep.join(entry for entry in sys.path if entry)
             self._process = subprocess.Popen(
-                [sys.executable, "-c", code, path],
+                [sys.executable, "-c", code, str(known), path],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -80,7 +81,7 @@ class Fingerprint:
     def parts(self, stop: Callable[[], bool] | None = None) -> Iterator[Part]:
         """The parts by rising number; a stop ends them early. Raises ArchiveError for damage, OSError."""
         if self._process is None:
-            yield from parts(fields(open_archive(self._path), stop))
+            yield from parts(fields(open_archive(self._path, known=self._known), stop))
             return
         for line in cast(IO[str], self._process.stdout):
             answer = json.loads(line)
@@ -104,7 +105,7 @@ def serve() -> None:
     asking = os.getppid()
     last: dict[str, object] = {"end": True}
     try:
-        for part in parts(fields(open_archive(sys.argv[-1]), lambda: os.getppid() != asking)):
+        for part in parts(fields(open_archive(sys.argv[-1], known=int(sys.argv[-2])), lambda: os.getppid() != asking)):
             sys.stdout.write(json.dumps(part._asdict()) + "\n")
     except ArchiveError as exc:
         last = {"error": exc.error, "message": exc.message, "place": exc.place}

@@ -20,28 +20,32 @@ from typing import Any, Callable, Union
 
 from .._files.reading import DATA, file_size, open_file
 from . import chain, fullcheck
+from .bounds import TOO_LARGE, most_decoded
 from .engine import MOST_HASHED, Engine, accelerated, choose
 from .errors import ArchiveError
 from .highway import key_of
 from .quickparts import QuickTar, QuickV2
-from .report import ERROR, ArchiveReport
+from .report import ERROR, ArchiveReport, Problem
 from .segment import ranges, run_task
 from .v1index import StreamIndex, decode_blocks
-from .verify import QuickCheck
+from .verify import QuickCheck, bounded
 from .workers import WORTH_A_PROCESS, processors, shared_pool
 
 Path = Union[str, "os.PathLike[str]"]
 Stop = Union[Callable[[], bool], None]
 
-_READ = 1024 * 1024
+_READ = 256 * 1024
 _SEGMENT = 4 * 1024 * 1024
 _MOST_PROBLEMS = 20
+_MOST_PIECES = 4096
 
 
-def full_file(path: Path, stop: Stop = None, engine: Engine | None = None, parallel: bool = True) -> ArchiveReport:
+def full_file(
+    path: Path, stop: Stop = None, engine: Engine | None = None, parallel: bool = True, known: int = 0
+) -> ArchiveReport:
     """Check a file in full. stop is asked now and then; True ends the check with ArchiveError "stopped".
 
-    engine: choose one by the file's size if None. Raises OSError where the file cannot be read. Damage is in the
+    engine: choose one by the file's size if None. known: the bytes that the stream has, as its state says. Raises OSError where the file cannot be read. Damage is in the
     report; what the quick check finds ends it.
     """
     engine = engine or choose(file_size(path, DATA))
@@ -50,7 +54,7 @@ def full_file(path: Path, stop: Stop = None, engine: Engine | None = None, paral
         while data := file.read(_READ):
             _asked(stop)
             check.feed(data)
-    report = check.finish()
+    report = bounded(check.finish(), known)
     # The second look at an end that a quick check cannot prove is what follows now; so is the count.
     settled = tuple(problem for problem in report.problems if problem.id not in ("v2_end_unproven", "v2_count_low"))
     report = replace(report, problems=settled)
@@ -61,6 +65,7 @@ def full_file(path: Path, stop: Stop = None, engine: Engine | None = None, paral
         # Checksums of messages are slow in plain Python.
         engine = accelerated() or engine
     work = _Work(os.fspath(path), check, report.raw_size, engine, stop, parallel)
+    work.most = most_decoded(report.size, known)
     found = _v1(work, parts, report) if isinstance(parts, QuickTar) else _v2(work, parts, report)
     problems = (*report.problems, *found.problems)[:_MOST_PROBLEMS]
     name = engine.name if not work.spread or engine.threads else f"{engine.name}, {processors()} processes"
@@ -79,6 +84,7 @@ class _Work:
         self.path = path
         self.raw_size = raw_size
         self.engine = engine
+        self.most = 0
         self._stop = stop
         files, decoded = check.bounds
         self._bounds = [*zip(files, decoded), (check.size, raw_size)]
@@ -153,9 +159,16 @@ def _v1(work: _Work, parts: QuickTar, report: ArchiveReport) -> ArchiveReport:
     except ValueError:
         index = None
     links = chain.BlockChain()
+    expanded = 0
     stream = str((order.config or {}).get("name") or "")
     for _task, result in work.run(_block_tasks(work, order.unread, index, stream)):
         links.add(result)
+        expanded += result.get("expanded", 0)
+        if expanded > work.most:
+            message = f"its message blocks become more than {work.most} bytes, far more than the stream has"
+            links.problems.append(Problem(TOO_LARGE, "message blocks", message))
+        if links.problems:
+            break
     found = replace(report, problems=tuple(links.problems))
     if any(problem.severity == ERROR for problem in links.problems):
         return found
@@ -167,7 +180,7 @@ def _block_tasks(
 ) -> Iterator[dict[str, Any]]:
     pieces: list[dict[str, Any]] = []
     size = hashed = 0
-    for name, number, offset, length in unread:
+    for name, number, offset, length in _divided(unread):
         hashed += length if number is not None else 0
         wanted = number is not None and (work.engine.threads or hashed <= MOST_HASHED)
         key = key_of(stream, number) if wanted and number is not None else None
@@ -175,14 +188,22 @@ def _block_tasks(
         piece = {"name": name, "is_block": number is not None, "offset": offset, "size": length, "index": known}
         pieces.append({**piece, "key": key})
         size += length
-        if size >= _SEGMENT:
+        if size >= _SEGMENT or len(pieces) >= _MOST_PIECES:
             yield _block_task(work, pieces, index)
             pieces, size = [], 0
     if pieces:
         yield _block_task(work, pieces, index)
 
 
+def _divided(unread: list[tuple[str, int | None, int, int]]) -> Iterator[tuple[str, int | None, int, int]]:
+    """The same, with what is no message block in parts: of it, only the checksums are looked at."""
+    for name, number, offset, length in unread:
+        step = length if number is not None else _SEGMENT
+        for start in range(offset, offset + length, step) if length else (offset,):
+            yield name, number, start, min(step, offset + length - start)
+
+
 def _block_task(work: _Work, pieces: list[dict[str, Any]], index: StreamIndex | None) -> dict[str, Any]:
     end = pieces[-1]["offset"] + pieces[-1]["size"]
     first_seq = index.first_seq if index else 0
-    return {**work.around(pieces[0]["offset"], end), "pieces": pieces, "first_seq": first_seq, "least": 1}
+    return {**work.around(pieces[0]["offset"], end), "pieces": pieces, "first_seq": first_seq, "least": 1, "most": work.most}

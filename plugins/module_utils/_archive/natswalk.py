@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from typing import Any, Callable, NamedTuple
 
 from .._files.reading import DATA, open_file
+from .._shape.document import parse_json
+from .bounds import MOST_CONSUMER, MOST_STATE, Allowance, Metadata
 from .errors import ArchiveError
 from .natsarc import Entry, EntryParser
 from .report import ArchivedConsumer
@@ -19,7 +20,9 @@ from .s2 import FrameParser, decode_frame
 
 STATE_NAME = b"state.json"
 CONSUMER_PREFIX = b"consumers/"
-_READ = 1024 * 1024
+_READ = 256 * 1024
+# A consumer costs this beside its entry.
+_CONSUMER_COST = 1024
 _COUNTS = ("messages", "bytes", "first_seq", "last_seq", "consumer_count")
 
 
@@ -43,10 +46,11 @@ class EntryOrder:
     """Checks each entry against those before it, as a 2.15 server does on restore.
 
     state: content of state.json once seen. consumers: those seen. messages: how many were seen. last: the last message.
-    end: where the end marker is, once seen.
+    end: where the end marker is, once seen. whole: contents holds each consumer's entry as well.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, whole: bool = False) -> None:
+        self.contents: list[dict[str, Any]] = []
         self.state: dict[str, Any] | None = None
         self.state_time = 0
         self.consumers: list[ArchivedConsumer] = []
@@ -55,6 +59,8 @@ class EntryOrder:
         self.last: Entry | None = None
         self.end: int | None = None
         self._names: set[str] = set()
+        self._whole = whole
+        self._metadata = Metadata()
 
     @property
     def consumers_left(self) -> int:
@@ -95,11 +101,13 @@ class EntryOrder:
         if not entry.name.startswith(CONSUMER_PREFIX):
             message = f"{_named(entry)} is where a consumer should be: {self.consumers_left} are missing"
             raise ArchiveError("v2_order", message, entry.place)
-        consumer = _consumer(entry)
+        consumer, content = _consumer(entry, self._metadata)
         if consumer.name in self._names:
             raise ArchiveError("v2_consumer_invalid", f"the consumer {consumer.name!r} is there twice", entry.place)
         self._names.add(consumer.name)
         self.consumers.append(consumer)
+        if self._whole:
+            self.contents.append(content)
 
 
 def _named(entry: Entry) -> str:
@@ -107,8 +115,8 @@ def _named(entry: Entry) -> str:
 
 
 def json_object(data: bytes) -> dict[str, Any]:
-    """An object in JSON. Raises ValueError for anything else."""
-    value = json.loads(data)
+    """An object in JSON, of a few KiB. Raises ValueError for anything else."""
+    value = parse_json(data, MOST_STATE * 16)
     if not isinstance(value, dict):
         raise ValueError("not an object")
     return value
@@ -121,6 +129,8 @@ def is_count(value: Any) -> bool:
 
 def _state(entry: Entry) -> dict[str, Any]:
     try:
+        if entry.payload_size > MOST_STATE:
+            raise ValueError(f"it has {entry.payload_size} bytes")
         state = json_object(entry.payload or b"")
         for key in _COUNTS:
             if not is_count(state.setdefault(key, 0)):
@@ -132,28 +142,29 @@ def _state(entry: Entry) -> dict[str, Any]:
         elif messages > last - first + 1 or last + 1 < first:
             raise ValueError(f"{messages} messages do not fit between {first} and {last}")
         return state
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ArchiveError("v2_state_invalid", f"state.json cannot be used: {error}", entry.place) from None
 
 
-def _consumer(entry: Entry) -> ArchivedConsumer:
+def _consumer(entry: Entry, metadata: Metadata) -> tuple[ArchivedConsumer, dict[str, Any]]:
     name = subject_text(entry.name[len(CONSUMER_PREFIX) :])
     data, whole = entry.payload or b"", True
     if len(data) < entry.payload_size:
         # The long lists are last, so what was collected can be closed before them.
         data, whole = data.rpartition(b',"pending":')[0] + b"}}", False
     try:
-        value = json_object(data)
+        value = metadata.object(data, entry.place, _CONSUMER_COST + len(name))
         config, state = value["config"], value["state"]
         if not isinstance(config, dict):
             raise ValueError("no config")
         summary = {pair: _sequences(state[pair]) for pair in ("delivered", "ack_floor")}
         pending, redelivered = (state.get(key) or {} for key in ("pending", "redelivered"))
         counts = (len(pending), len(redelivered)) if whole else (None, None)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"the consumer {name[:200]!r} cannot be used: {error}"
         raise ArchiveError("v2_consumer_invalid", message, entry.place) from None
-    return ArchivedConsumer(name, config, {**summary, "num_ack_pending": counts[0], "num_redelivered": counts[1]})
+    summary_all = {**summary, "num_ack_pending": counts[0], "num_redelivered": counts[1]}
+    return ArchivedConsumer(name, config, summary_all), value
 
 
 def _sequences(pair: dict[str, Any]) -> dict[str, int]:
@@ -168,19 +179,24 @@ def read_entries(
     headers: bool = True,
     payloads: bool = True,
     stop: Callable[[], bool] | None = None,
+    allowed: Allowance | None = None,
 ) -> Iterator[tuple[Entry, EntryOrder]]:
     """Every entry of a V2 file in order, each checked, the end marker last, with the order's state after it.
 
-    Every block is decoded and its checksum compared. stop is asked at every MiB; True ends the walk early.
-    Raises ArchiveError for damage, OSError where the file cannot be read. Memory: one block and one entry.
+    Every block is decoded and its checksum compared. stop is asked now and then; True ends the walk early.
+    Raises ArchiveError for damage, OSError where the file cannot be read. Memory: one block and one entry. allowed:
+    how much may be decoded. Without payloads, order.contents has what the consumers' entries say.
     """
-    frames, parser, order = FrameParser(), EntryParser(headers, payloads), EntryOrder()
+    frames, parser = FrameParser(), EntryParser(headers, payloads, keep=MOST_CONSUMER)
+    order = EntryOrder(whole=not payloads)
     with open_file(path, DATA) as file:
         while not (stop is not None and stop()):
             data = file.read(_READ)
             if not data:
                 break
             for frame in frames.feed(data):
+                if allowed is not None:
+                    allowed.take(frame.raw_length, frame.place)
                 for entry in parser.feed(decode_frame(frame)):
                     order.accept(entry)
                     yield entry, order
@@ -195,9 +211,10 @@ def walk(
     headers: bool = True,
     payloads: bool = False,
     stop: Callable[[], bool] | None = None,
+    allowed: Allowance | None = None,
 ) -> Iterator[Message]:
     """The messages of a V2 file by rising sequence; see read_entries for what is checked and raised."""
-    for entry, _order in read_entries(path, headers, payloads, stop):
+    for entry, _order in read_entries(path, headers, payloads, stop, allowed):
         if entry.sequence:
             subject = subject_text(entry.name)
             yield Message(

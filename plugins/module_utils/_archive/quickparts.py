@@ -11,8 +11,9 @@ from collections import deque
 from dataclasses import replace
 from typing import Any, Callable
 
+from .bounds import MOST_CONSUMER
 from .errors import ArchiveError
-from .natsarc import MAGIC, MAX_CONTENT, Entry, EntryParser, read_numbers
+from .natsarc import MAGIC, Entry, EntryParser, read_numbers
 from .natswalk import EntryOrder, subject_text
 from .report import WARNING, ArchiveReport, Problem
 from .s2 import Frame, decode_frame
@@ -85,7 +86,7 @@ class QuickV2:
     def __init__(self, whole: bool = False, decode: Decode = decode_frame) -> None:
         self._decode = decode
         self.problems: list[Problem] = []
-        keep = MAX_CONTENT if whole else _KEEP_OF_CONSUMER
+        keep = MOST_CONSUMER if whole else _KEEP_OF_CONSUMER
         self._parser = EntryParser(headers=False, payloads=False, keep=keep)
         self._order = EntryOrder()
         self._walking = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from .bounds import allowance
 from .crc32c import crc32c, masked
 from .fingerprint import Fields
 from .natsarc import EntryParser, write_entry
@@ -61,13 +62,13 @@ class _Encoded:
         return self._ended and not self._buffer and next(self._left, None) is None
 
 
-def retrace(path: Path, messages: Iterable[Fields]) -> Retraced:
+def retrace(path: Path, messages: Iterable[Fields], known: int = 0) -> Retraced:
     """Compare messages (sequence, time, subject, header, payload each) with an archive that was found valid.
 
     A block counts as the same if its length and its CRC-32C are. Raises ArchiveError, OSError.
     """
     encoded = _Encoded(messages)
-    frames = frames_of(path)
+    frames = frames_of(path, allowed=allowance(path, known))
     same = _begins(frames, encoded)
     while same:
         frame = next(frames, None)
@@ -81,12 +82,13 @@ def retrace(path: Path, messages: Iterable[Fields]) -> Retraced:
 
 def _begins(frames: Iterator[Frame], encoded: _Encoded) -> bool:
     """Decode up to the first message, which the archive alone knows, and compare what follows it in that block."""
-    parser, head = EntryParser(headers=False, payloads=False), b""
+    parser, head, begin = EntryParser(headers=False, payloads=False), b"", 0
     for frame in frames:
-        data = decode_frame(frame)
-        head += data
-        for entry in parser.feed(data):
+        head += decode_frame(frame)
+        for entry in parser.feed(head[len(head) - frame.raw_length :]):
             if entry.sequence or entry.is_end:
-                rest = head[entry.offset :]
+                rest = head[entry.offset - begin :]
                 return encoded.take(len(rest)) == rest
+        # What belongs to entries that were seen is not needed any more.
+        head, begin = head[max(parser.offset - begin, 0) :], max(parser.offset, begin)
     return False

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._files.reading import DATA, open_file
+from .bounds import MOST_BLOCK, TOO_LARGE, Allowance
 from .engine import Engine, choose
 from .errors import ArchiveError
 from .highway import Place
@@ -30,6 +31,7 @@ from .v1index import BlockIndex
 #: What a result holds of the segment's head and of its last entry, if that goes on: all that an entry can have before
 #: its content.
 MARGIN = MOST_SUBJECT + 64
+_READ = 256 * 1024
 _COMPRESSED = b"cmp\x01"
 _HASH = 8
 _TIME = re.compile(rb"(?<=[\x00-\x7f])[\x80-\xff]{8}[\x01-\x7f]")
@@ -53,13 +55,17 @@ def _decoded(task: dict[str, Any], engine: Engine) -> bytes:
         file.seek(task["start"])
         content = file.read(task["end"] - task["start"])
     parser = FrameParser(task["start"])
-    blocks = [engine.decode(frame) for frame in parser.feed(content)]
+    view, decoded = memoryview(content), bytearray()
+    for pos in range(0, len(view), _READ):
+        for frame in parser.feed(view[pos : pos + _READ]):
+            decoded += engine.decode(frame)
     parser.finish()
-    return b"".join(blocks)
+    return bytes(decoded)
 
 
 def _pieces(task: dict[str, Any], data: bytes, engine: Engine) -> dict[str, Any]:
-    tally, last, marks = Tally(), task["least"] - 1, 0
+    tally, last, marks, expanded = Tally(), task["least"] - 1, 0, 0
+    allowed = Allowance(task["most"])
     hashed, bad = 0, []
     for piece in task["pieces"]:
         start = piece["offset"] - task["offset"]
@@ -68,7 +74,8 @@ def _pieces(task: dict[str, Any], data: bytes, engine: Engine) -> dict[str, Any]
             continue
         try:
             if content.startswith(_COMPRESSED):
-                content = _expanded(content, engine)
+                content = _expanded(content, engine, allowed)
+                expanded += len(content)
             key = piece.get("key")
             places: list[Place] | None = None if key is None else []
             index = index_of(piece["index"])
@@ -80,7 +87,8 @@ def _pieces(task: dict[str, Any], data: bytes, engine: Engine) -> dict[str, Any]
         except ArchiveError as error:
             place = f"member {piece['name']}, byte {error.place}"
             return {"error": [error.error, place, error.message], "tally": tally.hashed().to_json(), "marks": marks}
-    return {"error": None, "tally": tally.hashed().to_json(), "marks": marks, "hashed": hashed, "bad": bad}
+    found = {"tally": tally.hashed().to_json(), "marks": marks, "expanded": expanded, "hashed": hashed, "bad": bad}
+    return {"error": None, **found}
 
 
 def index_of(content: dict[str, Any] | None) -> BlockIndex | None:
@@ -91,18 +99,24 @@ def index_of(content: dict[str, Any] | None) -> BlockIndex | None:
     return BlockIndex(content["first"], content["last"], nodes, content["span"])
 
 
-def _expanded(content: bytes, engine: Engine) -> bytes:
+def _expanded(content: bytes, engine: Engine, allowed: Allowance) -> bytes:
     """A block that its store had compressed; the last record's hash is behind the compressed part."""
     pos = len(_COMPRESSED)
     while content[pos : pos + 1] >= b"\x80":
         pos += 1
-    parser = FrameParser()
+    parser, block, own = FrameParser(), bytearray(), Allowance(MOST_BLOCK)
+    view = memoryview(content)[pos + 1 : -_HASH]
     try:
-        blocks = [engine.decode(frame) for frame in parser.feed(memoryview(content)[pos + 1 : -_HASH])]
+        for start in range(0, len(view), _READ):
+            for frame in parser.feed(view[start : start + _READ]):
+                own.take(frame.raw_length, "0")
+                allowed.take(frame.raw_length, "0")
+                block += engine.decode(frame)
         parser.finish()
     except ArchiveError as error:
-        raise ArchiveError("v1_record_invalid", f"a compressed block: {error.message}", "0") from None
-    return b"".join((*blocks, content[-_HASH:]))
+        word = error.error if error.error == TOO_LARGE else "v1_record_invalid"
+        raise ArchiveError(word, f"a compressed block: {error.message}", "0") from None
+    return bytes(block + content[-_HASH:])
 
 
 def _entries(task: dict[str, Any], data: bytes, engine: Engine) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Callable, NamedTuple
 
+from .bounds import MOST_MEMBERS, too_large
 from .errors import ArchiveError
 
 _BLOCK = 512
 _ZERO = bytes(_BLOCK)
 _CHECKSUM = slice(148, 156)
-_MOST_PAX = 1024 * 1024
+_MOST_PAX = 64 * 1024
 _REGULAR = b"0\x00"
 _HEADER, _PAX, _CONTENT, _END, _PADDING = range(5)
 
@@ -50,6 +51,7 @@ class TarWalker:
         self._pax: dict[str, str] = {}
         self._member = Member("", 0, 0, b"")
         self._first = True
+        self._headers = 0
 
     def feed(self, raw_length: int, decode: Callable[[], bytes]) -> list[Member]:
         """The members that the next block completes; decode is called only where the block is needed.
@@ -130,11 +132,14 @@ class TarWalker:
         if block == _ZERO and not self._first:
             self._expect(_END, _BLOCK)
             return
+        self._headers += 1
+        if self._headers > MOST_MEMBERS:
+            raise too_large(f"its tar has more than {MOST_MEMBERS} members", self._place)
         name, size, mtime, kind = self._parse_header(block)
         self._first = False
         if kind == ord("x"):
-            if size > _MOST_PAX:
-                raise ArchiveError("tar_header_invalid", f"an extended header of {size} bytes", self._place)
+            if size > _MOST_PAX or self._pax:
+                raise ArchiveError("tar_header_invalid", f"an extended header of {size} bytes, or a second one", self._place)
             self._phase, self._need = _PAX, size + -size % _BLOCK
             if not size:
                 raise ArchiveError("tar_header_invalid", "an empty extended header", self._place)

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple, Union
 
+from .bounds import MOST_BLOCK, Allowance
 from .errors import ArchiveError
 from .s2 import FrameParser, decode_frame
 from .v1index import StreamIndex
@@ -44,11 +45,13 @@ class BlockParser:
     """Takes one message block in pieces of any size and gives the records in it that hold a message.
 
     Erased messages and marks of deleted ones are stepped over, the sequences of the marks collected in tombstones.
-    Memory: one record. It knows nothing of an index: see live.
+    Memory: one record. allowed: what compressed blocks may become, all together. It knows nothing of an index: see live.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, allowed: Allowance | None = None) -> None:
         self.name = name
+        self._allowed = allowed
+        self._expanded = Allowance(MOST_BLOCK)
         self.offset = 0
         self.tombstones: list[int] = []
         self._rest = b""
@@ -73,6 +76,8 @@ class BlockParser:
         data = self._hash + bytes(data)
         data, self._hash = data[:-_HASH], data[-_HASH:]
         for frame in self._frames.feed(data):
+            for allowed in filter(None, (self._expanded, self._allowed)):
+                allowed.take(frame.raw_length, f"member {self.name}")
             yield from self._records(decode_frame(frame))
 
     def finish(self) -> Iterator[Record]:

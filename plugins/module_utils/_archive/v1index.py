@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
+from .bounds import MOST_MEMBERS, MOST_SUBJECTS
 from .v1state import decode_index
 from .varint import read_uvarint, read_varint
 
@@ -81,15 +82,15 @@ def decode_blocks(data: bytes) -> StreamIndex:
     return StreamIndex(state["first_seq"], state["last_seq"], subjects, blocks)
 
 
-def _counted(data: bytes, pos: int, end: int) -> tuple[int, int]:
+def _counted(data: bytes, pos: int, end: int, most: int = 1 << 32) -> tuple[int, int]:
     count, pos = read_uvarint(data, pos)
-    if count > end - pos:
-        raise ValueError("the index announces more entries than it has bytes")
+    if count > min(end - pos, most):
+        raise ValueError("the index announces more entries than it has bytes, or than are read")
     return count, pos
 
 
 def _skip_subjects(data: bytes, pos: int, version: int, end: int) -> tuple[int, int]:
-    count, pos = _counted(data, pos, end)
+    count, pos = _counted(data, pos, end, MOST_SUBJECTS)
     for _subject in range(count):
         size, pos = _counted(data, pos, end)
         if not size:
@@ -101,7 +102,7 @@ def _skip_subjects(data: bytes, pos: int, version: int, end: int) -> tuple[int, 
 
 
 def _blocks(data: bytes, pos: int, version: int, end: int) -> tuple[dict[int, BlockIndex], int]:
-    count, pos = _counted(data, pos, end)
+    count, pos = _counted(data, pos, end, MOST_MEMBERS)
     blocks: dict[int, BlockIndex] = {}
     unsigned: Callable[[bytes, int], tuple[int, int]] = read_uvarint
     for _block in range(count):

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from typing import Any
 
+from .._shape.document import parse_json
+from .bounds import MOST_CONFIG
 from .times import format_ns
 from .varint import read_uvarint, read_varint
 
@@ -26,12 +27,9 @@ _TOMBSTONE = 1 << 62
 _MOST_RECORD = 32 * 1024 * 1024
 
 
-def decode_json(data: bytes) -> dict[str, Any]:
-    """A meta.inf: an object in JSON. Raises ValueError for anything else."""
-    try:
-        value = json.loads(data)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
+def decode_json(data: bytes, most: int = MOST_CONFIG) -> dict[str, Any]:
+    """A meta.inf: an object in JSON. Raises ValueError for anything else, and for one that takes most bytes or more."""
+    value = parse_json(data, most)
     if not isinstance(value, dict):
         raise ValueError("not an object")
     return value

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .report import WARNING, ArchivedConsumer, Problem
+from .bounds import MOST_BLOCK, TOO_LARGE, Metadata
+from .report import ERROR, WARNING, ArchivedConsumer, Problem
 from .tarball import Member
 from .v1state import INDEX_HEAD, decode_consumer_state, decode_first_record, decode_index, decode_json
 
 _MOST_META = 8 * 1024 * 1024
 _MOST_STATE = 1024 * 1024
-_MOST_WHOLE = 64 * 1024 * 1024
+_MOST_INDEX = 32 * 1024 * 1024
+_MOST_POSITIONS = 16 * 1024 * 1024
 _MOST_ERROR = 500
 # A record's fixed part and a subject as long as any in use.
 _RECORD = 4096
@@ -23,6 +25,7 @@ _MOST_PROBLEMS = 20
 _BLOCK_NAME = re.compile(r"msgs/(\d{1,10})\.blk")
 _CONSUMER_NAME = re.compile(r"obs/([^/]+)/(meta\.inf|meta\.sum|o\.dat)", re.DOTALL)
 _CONSUMER_FILES = ("meta.inf", "meta.sum", "o.dat")
+_CONSUMER_COST = 1024
 _META, _SUM, _MESSAGES, _INDEX, _CONSUMERS = range(5)
 
 
@@ -48,26 +51,29 @@ class MemberOrder:
         self._block = 0
         self._consumers: dict[str, dict[str, Any]] = {}
         self._current = ""
+        self._metadata = Metadata()
 
     def wants(self, name: str, size: int) -> int:
         """How many bytes of the member's content to hand to accept."""
         if name == "errors.txt":
             return _MOST_ERROR
         if name == "msgs/index.db":
-            return min(size, _MOST_WHOLE) if self._whole else INDEX_HEAD
+            return min(size, _MOST_INDEX) if self._whole else INDEX_HEAD
         if name.endswith("meta.inf"):
             return min(size, _MOST_META)
         if name.endswith("/o.dat"):
-            return min(size, _MOST_WHOLE if self._whole else _MOST_STATE)
+            return min(size, _MOST_POSITIONS if self._whole else _MOST_STATE)
         return _RECORD if name.endswith(".blk") and not self._block else 0
 
     def accept(self, member: Member) -> None:
-        """Note a member. Damage becomes a problem, never an exception."""
+        """Note a member. Damage becomes a problem; only what is too large raises ArchiveError."""
         name = member.name
         if self.mtime_ns is None:
             self.mtime_ns = member.mtime_ns
         block, consumer = _BLOCK_NAME.fullmatch(name), _CONSUMER_NAME.fullmatch(name)
-        if self._whole and block:
+        if any(problem.severity == ERROR for problem in self.problems):
+            pass  # then nothing goes on from here
+        elif self._whole and block:
             self.unread.append((name, int(block[1]), member.offset, member.size))
         elif self._whole and member.size > len(member.head):
             self.unread.append((name, None, member.offset + len(member.head), member.size - len(member.head)))
@@ -147,6 +153,8 @@ class MemberOrder:
 
     def _message_block(self, member: Member, number: int) -> None:
         self._rises(member.name, _MESSAGES)
+        if member.size > MOST_BLOCK:
+            self._problem(TOO_LARGE, member.name, f"a message block of {member.size} bytes")
         if number <= self._block:
             problem = "tar_member_duplicate" if number == self._block else "tar_member_order"
             self._problem(problem, member.name, f"message block {number} comes after {self._block}")
@@ -167,6 +175,8 @@ class MemberOrder:
     def _consumer_file(self, member: Member, consumer: str, file: str) -> None:
         self._rises(member.name, _CONSUMERS)
         parts = self._consumers.setdefault(consumer, {})
+        if not parts:
+            self._metadata.take(_CONSUMER_COST + len(consumer), f"member {member.name[:200]}")
         place = _CONSUMER_FILES.index(file)
         if file in parts:
             self._problem("tar_member_duplicate", member.name, f"{member.name} is there twice")
@@ -177,7 +187,7 @@ class MemberOrder:
         self._current = consumer
         try:
             if file == "meta.inf":
-                config = decode_json(member.head)
+                config = self._metadata.object(member.head, f"member {member.name[:200]}")
                 parts["config"] = {key: value for key, value in config.items() if key not in ("Created", "Name")}
             elif file == "o.dat":
                 parts["state"] = decode_consumer_state(member.head, whole=len(member.head) == member.size)

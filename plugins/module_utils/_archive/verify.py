@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Callable
 
 from .._files.reading import DATA, open_file
+from .bounds import TOO_LARGE, allowance, most_decoded
 from .consistency import check_directory_consistency
 from .errors import ArchiveError
 from .natsarc import MAGIC
@@ -27,9 +28,11 @@ from .s2 import STORED, Frame, FrameParser, check_stored, decode_frame
 
 __all__ = ["QuickCheck", "check_directory_consistency", "check_file", "quick_file", "settle_end"]
 
-_READ = 1024 * 1024
+# Chunks can be tiny, and each one read at once takes memory.
+_READ = 256 * 1024
 _BOUND = 1024 * 1024
 _MOST_PROBLEMS = 20
+_MOST_WAITING = 64
 _STOPPED = "the check was stopped"
 
 
@@ -121,6 +124,8 @@ class QuickCheck:
         self._waiting.append(frame)
         head = b"".join(self._decode(waiting) for waiting in self._waiting)
         if len(head) < len(MAGIC) and MAGIC.startswith(head):
+            if len(self._waiting) > _MOST_WAITING:
+                raise ArchiveError("not_an_archive", "the archive begins with empty chunks", frame.place)
             return
         self._part = (QuickV2 if head.startswith(MAGIC) else QuickTar)(self._whole, self._decode)
         waiting, self._waiting = self._waiting, []
@@ -134,10 +139,12 @@ class QuickCheck:
             self._part = None
 
 
-def quick_file(path: str | os.PathLike[str], stop: Callable[[], bool] | None = None) -> ArchiveReport:
-    """Check a file. stop is asked at every MiB; True ends the check with ArchiveError "stopped".
+def quick_file(
+    path: str | os.PathLike[str], stop: Callable[[], bool] | None = None, known: int = 0
+) -> ArchiveReport:
+    """Check a file. stop is asked now and then; True ends the check with ArchiveError "stopped".
 
-    Raises OSError where the file cannot be read. Damage is in the report.
+    known: the bytes that the stream has, as its state says, for what the file may decode to. Raises OSError where the file cannot be read. Damage is in the report.
     """
     check = QuickCheck()
     with open_file(path, DATA) as file:
@@ -145,33 +152,47 @@ def quick_file(path: str | os.PathLike[str], stop: Callable[[], bool] | None = N
             if stop is not None and stop():
                 raise ArchiveError("stopped", _STOPPED)
             check.feed(data)
-    return settle_end(path, check.finish(), stop)
+    return settle_end(path, check.finish(), stop, known)
 
 
-def check_file(path: str, level: str, stop: Callable[[], bool] | None = None) -> ArchiveReport:
+def bounded(report: ArchiveReport, known: int) -> ArchiveReport:
+    """The report, with a problem where the archive decodes to far more than its stream of known bytes can have."""
+    most = most_decoded(report.size, known)
+    if report.raw_size <= most:
+        return report
+    message = (
+        f"a file of {report.size} bytes decodes to {report.raw_size}, and the stream has {known}: it was made to use up"
+        f" memory and time. At most {most} are decoded"
+    )
+    return replace(report, problems=(*report.problems, Problem(TOO_LARGE, "the whole file", message)))
+
+
+def check_file(path: str, level: str, stop: Callable[[], bool] | None = None, known: int = 0) -> ArchiveReport:
     """Check a file at a level, "quick" or "full"; the rest is as for quick_file."""
     if level != "full":
-        return quick_file(path, stop)
+        return quick_file(path, stop, known)
     from .full import full_file  # noqa: PLC0415  seldom asked for, and a tenth of a second to load
 
-    return full_file(path, stop)
+    return full_file(path, stop, known=known)
 
 
 def settle_end(
     path: str | os.PathLike[str],
     report: ArchiveReport,
     stop: Callable[[], bool] | None = None,
+    known: int = 0,
 ) -> ArchiveReport:
-    """The report of path with v2_end_unproven settled, if it has that, by reading every entry; else as it is.
+    """The report of path with v2_end_unproven settled, if it has that, by reading every entry; and bounded.
 
     The quick check keeps a few MiB of the archive's end; a last message larger than these needs this second look.
     """
-    if not any(problem.id == "v2_end_unproven" for problem in report.problems):
+    report = bounded(report, known)
+    if not report.valid or not any(problem.id == "v2_end_unproven" for problem in report.problems):
         return report
     others = tuple(problem for problem in report.problems if problem.id != "v2_end_unproven")
     ended, last = False, None
     try:
-        for entry, order in read_entries(path, headers=False, payloads=False, stop=stop):
+        for entry, order in read_entries(path, headers=False, payloads=False, stop=stop, allowed=allowance(path, known)):
             ended, last = entry.is_end, order.last
     except ArchiveError as error:
         return replace(report, problems=(*others, Problem(error.error, error.place, error.message)))

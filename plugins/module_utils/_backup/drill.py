@@ -110,7 +110,7 @@ class DrillRun:
             with open_data(backup) as descriptor:
                 data = _path_of(descriptor, backup)
                 apart = backup.format == "V1" and backup.size >= WORTH_A_PROCESS
-                with contextlib.closing(Fingerprint(data, process=apart)) as fingerprint:
+                with contextlib.closing(Fingerprint(data, process=apart, known=backup.known_bytes)) as fingerprint:
                     return await self._restore(drill, data, fingerprint, session, server, seconds)
         except (NatsError, ArchiveError, OSError) as exc:
             reason = str(exc)

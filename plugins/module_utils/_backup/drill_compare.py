@@ -50,7 +50,7 @@ def read_and_compare(
 ) -> Reading:
     """Read everything back and compare. C(data): path of the archive. For a thread. Raises NatsError, ArchiveError."""
     if backup.format == "V2":
-        same, messages, size = retrace(data, readback.messages(info.config, info.state))
+        same, messages, size = retrace(data, readback.messages(info.config, info.state), backup.known_bytes)
     else:
         same, messages, size = _folded(fingerprint, readback, info, stop)
     if same:
@@ -58,7 +58,7 @@ def read_and_compare(
     # Once more, and slowly: only now is it worth to look at each message.
     found = _Differences(_explained(backup, info))
     stored = found.counted(readback.messages(info.config, info.state))
-    for ours, theirs in _merged(fields(open_archive(data), stop), stored):
+    for ours, theirs in _merged(fields(open_archive(data, known=backup.known_bytes), stop), stored):
         found.compare(ours, theirs)
     return Reading(found.messages, found.size, tuple(found.named), found.count, found.gone)
 

@@ -97,6 +97,11 @@ class Backup:
         )
 
     @property
+    def known_bytes(self) -> int:
+        """The bytes that the stream has, which bound what its archive may decode to."""
+        return int(self.state.get("bytes") or 0)
+
+    @property
     def exact(self) -> bool:
         """Whether the archive is certain to hold all that the state says; without a manifest, as far as can be told."""
         if self.manifest is None and self.report is not None and self.report.format == "V1":
@@ -204,7 +209,7 @@ def inspect(path: str, level: str = "quick", stop: t.Callable[[], bool] | None =
             data = ""
     if data and level not in ("none", "digest"):
         try:
-            report = check_file(data, level, stop)
+            report = check_file(data, level, stop, int((content.get("state") or {}).get("bytes") or 0))
         except OSError as exc:
             problems.append(Problem("unreadable", os.path.basename(data), why(exc)))
         else:

@@ -142,7 +142,7 @@ def _rewritten_from(
     from .._archive.rewrite import rewrite  # noqa: PLC0415
 
     try:
-        archive = open_archive(data, stop)
+        archive = open_archive(data, stop, backup.known_bytes)
         if archive.format == "V1" and archive.index is None:
             raise RestoreError(
                 f"The backup {backup.path} has no index of its messages, so that deleted ones cannot be told from"

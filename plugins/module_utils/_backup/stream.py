@@ -145,7 +145,11 @@ def _checked(name: str, options: BackupOptions, stage: str, snapshot: Snapshot) 
     """Look at what was received. Raises VerificationError where it is no backup."""
     data = os.path.join(stage, "data")
     content: Json = {"config": options.config or snapshot.config, "state": snapshot.state}
-    report = check_file(data, "full") if options.verify == "full" else settle_end(data, snapshot.writer.finish())
+    known = int(snapshot.state.get("bytes") or 0)
+    if options.verify == "full":
+        report = check_file(data, "full", known=known)
+    else:
+        report = settle_end(data, snapshot.writer.finish(), known=known)
     problems = [*report.problems] if options.verify != "none" else []
     if options.verify != "none":
         problems += check_directory_consistency(report, content)
