@@ -10,7 +10,7 @@ docs/limits.md names these bounds for users. None of them is near what a server 
 from __future__ import annotations
 
 import os
-from typing import Any, Union
+from typing import Any
 
 from .._shape.document import cost, parse_json
 from .errors import ArchiveError
@@ -61,7 +61,7 @@ class Allowance:
             raise too_large(f"it decodes to more than {self.most} bytes, far more than its stream has", place)
 
 
-def allowance(path: Union[str, os.PathLike[str]], known: int) -> Allowance:
+def allowance(path: str | os.PathLike[str], known: int) -> Allowance:
     """For reading a file once. Raises OSError."""
     return Allowance(most_decoded(os.path.getsize(path), known))
 

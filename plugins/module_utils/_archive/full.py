@@ -45,8 +45,8 @@ def full_file(
 ) -> ArchiveReport:
     """Check a file in full. stop is asked now and then; True ends the check with ArchiveError "stopped".
 
-    engine: choose one by the file's size if None. known: the bytes that the stream has, as its state says. Raises OSError where the file cannot be read. Damage is in the
-    report; what the quick check finds ends it.
+    engine: choose one by the file's size if None. known: the bytes that the stream has, as its state says. Raises
+    OSError where the file cannot be read. Damage is in the report; what the quick check finds ends it.
     """
     engine = engine or choose(file_size(path, DATA))
     check = QuickCheck(whole=True, decode=engine.decode)
@@ -206,4 +206,10 @@ def _divided(unread: list[tuple[str, int | None, int, int]]) -> Iterator[tuple[s
 def _block_task(work: _Work, pieces: list[dict[str, Any]], index: StreamIndex | None) -> dict[str, Any]:
     end = pieces[-1]["offset"] + pieces[-1]["size"]
     first_seq = index.first_seq if index else 0
-    return {**work.around(pieces[0]["offset"], end), "pieces": pieces, "first_seq": first_seq, "least": 1, "most": work.most}
+    return {
+        **work.around(pieces[0]["offset"], end),
+        "pieces": pieces,
+        "first_seq": first_seq,
+        "least": 1,
+        "most": work.most,
+    }

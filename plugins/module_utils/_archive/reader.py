@@ -89,7 +89,10 @@ def frames_of(path: Path, stop: Stop = None, allowed: Allowance | None = None) -
 
 
 def open_archive(path: Path, stop: Stop = None, known: int = 0) -> Archive:
-    """Read an archive's head. known: the bytes that the stream has, as its state says. Raises ArchiveError for damage in what it reads, OSError."""
+    """Read an archive's head. known: the bytes that the stream has, as its state says.
+
+    Raises ArchiveError for damage in what it reads, OSError.
+    """
     head = b""
     for frame in frames_of(path, stop):
         head += decode_frame(frame)

@@ -14,7 +14,7 @@ ERROR, WARNING = "error", "warning"
 #: id: what it means for a restore. The ids are part of the modules' results and do not change.
 PROBLEMS = {
     "archive_empty": "There is nothing to restore: the backup was cut off before its first byte.",
-    "archive_too_large": "It would take more memory or time than what any server writes: it is no backup of the stream.",
+    "archive_too_large": "It would take more memory or time than what servers write: it is no backup of the stream.",
     "not_an_archive": "No server can read the file: it is not a stream backup.",
     "s2_frame_invalid": "Servers stop reading there: the restore fails, and on 2.15 leaves a partial stream.",
     "s2_truncated": "The file is cut off: the restore fails or loses what is missing.",

@@ -139,7 +139,9 @@ class TarWalker:
         self._first = False
         if kind == ord("x"):
             if size > _MOST_PAX or self._pax:
-                raise ArchiveError("tar_header_invalid", f"an extended header of {size} bytes, or a second one", self._place)
+                raise ArchiveError(
+                    "tar_header_invalid", f"an extended header of {size} bytes, or a second one", self._place
+                )
             self._phase, self._need = _PAX, size + -size % _BLOCK
             if not size:
                 raise ArchiveError("tar_header_invalid", "an empty extended header", self._place)

@@ -45,7 +45,7 @@ class BlockParser:
     """Takes one message block in pieces of any size and gives the records in it that hold a message.
 
     Erased messages and marks of deleted ones are stepped over, the sequences of the marks collected in tombstones.
-    Memory: one record. allowed: what compressed blocks may become, all together. It knows nothing of an index: see live.
+    Memory: one record. It knows nothing of an index: see live. allowed: what all compressed blocks may become.
     """
 
     def __init__(self, name: str, allowed: Allowance | None = None) -> None:

@@ -71,12 +71,7 @@ class MemberOrder:
         if self.mtime_ns is None:
             self.mtime_ns = member.mtime_ns
         block, consumer = _BLOCK_NAME.fullmatch(name), _CONSUMER_NAME.fullmatch(name)
-        if any(problem.severity == ERROR for problem in self.problems):
-            pass  # then nothing goes on from here
-        elif self._whole and block:
-            self.unread.append((name, int(block[1]), member.offset, member.size))
-        elif self._whole and member.size > len(member.head):
-            self.unread.append((name, None, member.offset + len(member.head), member.size - len(member.head)))
+        self._note_unread(member, int(block[1]) if block else None)
         if _unsafe(name):
             self._problem("tar_member_unsafe", name, "the member's name leads out of the stream's directory")
         elif name == "errors.txt":
@@ -98,6 +93,16 @@ class MemberOrder:
             self._problem("consumer_name_unsafe", name, "a consumer's name contains a path separator")
         else:
             self._problem("tar_member_unknown", name, "an unknown member", WARNING)
+
+    def _note_unread(self, member: Member, number: int | None) -> None:
+        # Nothing goes on from an archive with errors.
+        if not self._whole or any(problem.severity == ERROR for problem in self.problems):
+            return
+        if number is not None:
+            self.unread.append((member.name, number, member.offset, member.size))
+        elif member.size > len(member.head):
+            begin = member.offset + len(member.head)
+            self.unread.append((member.name, None, begin, member.size - len(member.head)))
 
     def finish(self) -> None:
         """Note what every server writes and this archive lacks."""

@@ -139,12 +139,11 @@ class QuickCheck:
             self._part = None
 
 
-def quick_file(
-    path: str | os.PathLike[str], stop: Callable[[], bool] | None = None, known: int = 0
-) -> ArchiveReport:
+def quick_file(path: str | os.PathLike[str], stop: Callable[[], bool] | None = None, known: int = 0) -> ArchiveReport:
     """Check a file. stop is asked now and then; True ends the check with ArchiveError "stopped".
 
-    known: the bytes that the stream has, as its state says, for what the file may decode to. Raises OSError where the file cannot be read. Damage is in the report.
+    known: the bytes that the stream has, as its state says, for what the file may decode to. Raises OSError where the
+    file cannot be read. Damage is in the report.
     """
     check = QuickCheck()
     with open_file(path, DATA) as file:
@@ -192,7 +191,9 @@ def settle_end(
     others = tuple(problem for problem in report.problems if problem.id != "v2_end_unproven")
     ended, last = False, None
     try:
-        for entry, order in read_entries(path, headers=False, payloads=False, stop=stop, allowed=allowance(path, known)):
+        for entry, order in read_entries(
+            path, headers=False, payloads=False, stop=stop, allowed=allowance(path, known)
+        ):
             ended, last = entry.is_end, order.last
     except ArchiveError as error:
         return replace(report, problems=(*others, Problem(error.error, error.place, error.message)))

@@ -15,6 +15,7 @@ from .._files.errors import why
 from .._files.reading import SIDE_FILE, read_bytes
 from .._files.writing import replace_file
 from .._nats.model import Json
+from . import forms
 from .directory import CHECKED
 from .inspect import Backup
 from .manifest import now
@@ -49,11 +50,11 @@ def last_check(backup: Backup) -> Checked | None:
     """The last full check of just these bytes: on the day of the backup or later; C(None) if there was none."""
     own = identity(backup)
     try:
-        content = json.loads(read_bytes(os.path.join(backup.path, CHECKED), SIDE_FILE))
+        content = forms.read(read_bytes(os.path.join(backup.path, CHECKED), SIDE_FILE), forms.CHECKED)
         found = Checked(**{**content, "problems": tuple(content["problems"])})
-        if own and found.identity == own and isinstance(found.time, str):
+        if own and found.identity == own:
             return found
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError):
         # None yet, or not one of ours: the check is done again, which is always right.
         pass
     manifest = backup.manifest

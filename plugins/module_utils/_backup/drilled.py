@@ -14,6 +14,7 @@ from .._files.errors import why
 from .._files.reading import SIDE_FILE, read_bytes
 from .._files.writing import replace_file
 from .._nats.model import Json
+from . import forms
 from .checked import identity
 from .directory import DRILLED
 from .inspect import Backup
@@ -39,12 +40,11 @@ class Drilled:
 def last_drill(backup: Backup) -> Drilled | None:
     """The last drill of just these bytes, C(None) if there was none."""
     try:
-        found = Drilled(**json.loads(read_bytes(os.path.join(backup.path, DRILLED), SIDE_FILE)))
-    except (OSError, ValueError, TypeError):
+        found = Drilled(**forms.read(read_bytes(os.path.join(backup.path, DRILLED), SIDE_FILE), forms.DRILLED))
+    except (OSError, ValueError):
         return None  # none yet, or not one of ours
     own = identity(backup)
-    texts = (found.time, found.status, found.server)
-    return found if own and found.identity == own and all(isinstance(text, str) for text in texts) else None
+    return found if own and found.identity == own else None
 
 
 def remember_drill(backup: Backup, drilled: Drilled) -> str:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import typing as t
 
@@ -17,12 +16,12 @@ from .._archive.verify import check_directory_consistency, check_file
 from .._files.errors import why
 from .._files.reading import BACKUP_FILE, DATA, file_size, read_bytes
 from .._nats.model import Json
-from . import suspect
+from .._shape.schema import check
+from . import forms, suspect
 from .against import against_manifest, consistency
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
 from .errors import InvalidBackupError
 from .manifest import ConsumerRecord, Manifest, load_manifest, sequences
-from .shape import wrong_in_config, wrong_in_state
 from .suspect import SUSPECT
 
 #: What is wrong with a directory, and what it means for a restore; the archive's own are in _archive/report.py.
@@ -159,19 +158,19 @@ def _read_backup_json(path: str) -> tuple[Json, list[Problem]]:
     place = os.path.join(path, BACKUP_JSON)
     try:
         raw = read_bytes(place, BACKUP_FILE)
-        content = json.loads(raw)
+        content = forms.document(raw)
     except FileNotFoundError:
         return {}, [Problem("backup_json_missing", BACKUP_JSON, "there is no backup.json")]
     except OSError as exc:
         return {}, [Problem("unreadable", BACKUP_JSON, why(exc))]
-    except (ValueError, RecursionError) as exc:
+    except ValueError as exc:
         text = f"it is not JSON: {exc}" if raw else "it is empty"
         return {}, [Problem("backup_json_invalid", BACKUP_JSON, text)]
-    config = content.get("config") if isinstance(content, dict) else None
-    if not isinstance(config, dict) or not config.get("name") or not isinstance(content.get("state"), dict):
-        return {}, [Problem("backup_json_invalid", BACKUP_JSON, "it has no config with a name, or no state")]
-    wrong = wrong_in_config(config) or wrong_in_state(content["state"])
-    return ({}, [Problem("backup_json_invalid", BACKUP_JSON, wrong)]) if wrong else (content, [])
+    try:
+        check(content, forms.BACKUP_JSON)
+    except ValueError as exc:
+        return {}, [Problem("backup_json_invalid", BACKUP_JSON, str(exc))]
+    return content, []
 
 
 def _find_data(path: str) -> tuple[str, list[Problem]]:

@@ -16,7 +16,9 @@ import typing as t
 
 from .._files.reading import DATA, MANIFEST_FILE, open_file, read_bytes
 from .._nats.model import ConsumerInfo, Json
-from .directory import MANIFEST, STREAM_FILES
+from .._shape.schema import check
+from . import forms
+from .directory import MANIFEST
 from .errors import InvalidBackupError
 from .suspect import Suspicion
 
@@ -133,27 +135,26 @@ class Manifest:
     def load(cls, content: bytes, path: str) -> Manifest:
         """Read it back. Raises InvalidBackupError for anything that L(dump) did not write."""
         try:
-            body = json.loads(content)
+            body = forms.document(content)
             if body.get("manifest") != FORMAT:
                 raise InvalidBackupError(
                     f"{path} has the format {body.get('manifest')!r}; this version knows {FORMAT}.",
                     error="manifest_unknown",
                 )
-            digest = body.pop("digest")
+            digest = body.pop("digest", None)
             if hashlib.sha256(canonical(body)).hexdigest() != digest:
                 raise InvalidBackupError(f"{path} was changed after it was written.", error="manifest_invalid")
             del body["manifest"]
-            body["files"] = tuple(FileDigest(**entry) for entry in body["files"])
-            if not {entry.name for entry in body["files"]} < STREAM_FILES:
-                raise ValueError("it names files that are no part of a backup")
-            body["consumers"] = tuple(ConsumerRecord(**entry) for entry in body["consumers"])
-            body["suspect"] = Suspicion.load(body.get("suspect"))
             # Manifests of versions before the first release; their digest stays the one that sets know.
             body.update({f"{name}_at": body.pop(name) for name in ("started", "finished") if name in body})
+            check(body, forms.MANIFEST)
+            body["files"] = tuple(FileDigest(**entry) for entry in body["files"])
+            body["consumers"] = tuple(ConsumerRecord(**entry) for entry in body["consumers"])
+            body["suspect"] = Suspicion.load(body.get("suspect"))
             manifest = cls(**body)
             vars(manifest)["digest"] = digest
             return manifest
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+        except ValueError as exc:
             raise InvalidBackupError(f"{path} cannot be read as a manifest: {exc}.", error="manifest_invalid") from None
 
 

@@ -15,12 +15,15 @@ from .._files.names import wrong_in_name
 from .._files.reading import SET_FILE, read_bytes
 from .._files.writing import replace_file
 from .._nats.model import Json
+from .._shape.schema import check, record, whole
 from .._text.shown import shown
+from . import forms
 from .errors import InvalidBackupError
 from .manifest import now
 from .results import StreamResult
 
 FORMAT = 1
+_NUMBERED = record({"set": whole})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,23 +65,23 @@ def load(path: str) -> SetFile | None:
     """The set's file of the directory C(path), C(None) where there is none. Raises InvalidBackupError."""
     place = set_path(path)
     try:
-        body = json.loads(read_bytes(place, SET_FILE))
-        if body["set"] != FORMAT:
-            raise InvalidBackupError(f"{place} has the unknown format {body['set']!r}.", error="manifest_unknown")
+        body = forms.document(read_bytes(place, SET_FILE))
+        if check(body, _NUMBERED)["set"] != FORMAT:
+            found = f"{body.get('set')!r:.80}"
+            raise InvalidBackupError(f"{place} has the unknown format {found}.", error="manifest_unknown")
+        if "finished_at" not in body and "finished" in body:
+            body["finished_at"] = body["finished"]  # before the first release
+        check(body, forms.SET)
         members = {name: Member(**member) for name, member in body["streams"].items()}
         _require_places(members)
-        checked = str(body.get("checked") or "")
-        finished_at = body[
-            "finished_at" if "finished_at" in body else "finished"
-        ]  # the latter before the first release
-        return SetFile(body["account"], finished_at, bool(body["complete"]), members, checked)
+        return SetFile(body["account"], body["finished_at"], body["complete"], members, body.get("checked") or "")
     except FileNotFoundError:
         return None
     except OSError as exc:
         raise InvalidBackupError(f"{place} cannot be read: {exc.strerror}.", error="manifest_invalid") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+    except ValueError as exc:
         raise InvalidBackupError(
-            f"{place} cannot be read as the file of an account's backup: {exc!r}. Restore its streams one by one, or"
+            f"{place} cannot be read as the file of an account's backup: {exc}. Restore its streams one by one, or"
             " remove it to restore every directory.",
             error="manifest_invalid",
         ) from None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .._archive.times import parse_ns
+
 _WHOLE = (
     "max_consumers max_msgs max_bytes max_age max_msgs_per_subject max_msg_size num_replicas duplicate_window first_seq"
     " subject_delete_marker_ttl"
@@ -38,11 +40,31 @@ def legal_subject(subject: t.Any) -> bool:
 
 
 def _whole(value: t.Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 64
+
+
+def _text(value: t.Any) -> bool:
+    return isinstance(value, str)
+
+
+def _texts(value: t.Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _mapping(value: t.Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _origin(value: t.Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("name"), str) and bool(value["name"])
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str) or not value["name"]:
+        return False
+    fields = {"external": _mapping, "opt_start_seq": _whole, "opt_start_time": _text, "filter_subject": _text}
+    return all(value.get(key) is None or good(value[key]) for key, good in fields.items())
+
+
+def _placement(value: t.Any) -> bool:
+    fields = {"cluster": _text, "tags": _texts}
+    return isinstance(value, dict) and all(value.get(key) is None or good(value[key]) for key, good in fields.items())
 
 
 def _wrong(key: str, value: t.Any) -> str:
@@ -62,6 +84,8 @@ def _wrong(key: str, value: t.Any) -> str:
         return "" if isinstance(value, list) and all(_origin(source) for source in value) else "a list of named origins"
     if key == "mirror":
         return "" if _origin(value) else "an origin with a name"
+    if key == "placement":
+        return "" if _placement(value) else "a mapping of a cluster and tags"
     if key == "metadata":
         good = isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
         return "" if good else "a mapping of texts"
@@ -77,12 +101,49 @@ def wrong_in_config(config: t.Mapping[str, t.Any]) -> str:
     return ""
 
 
+_CONSUMER_TEXTS = (
+    "name durable_name description deliver_subject deliver_group deliver_policy ack_policy replay_policy filter_subject"
+    " opt_start_time sample_freq pause_until priority_policy"
+).split()
+_CONSUMER_WHOLE = (
+    "num_replicas inactive_threshold ack_wait max_deliver max_ack_pending max_waiting opt_start_seq idle_heartbeat"
+    " max_batch max_bytes max_expires rate_limit_bps priority_timeout"
+).split()
+_CONSUMER_FLAGS = ("flow_control", "headers_only", "mem_storage", "direct")
+
+
+def wrong_in_consumer(config: t.Mapping[str, t.Any]) -> str:
+    """The same for the configuration of a consumer."""
+    kinds: list[tuple[t.Iterable[str], t.Callable[[t.Any], bool], str]] = [
+        (_CONSUMER_TEXTS, _text, "a text"),
+        (_CONSUMER_WHOLE, _whole, "a whole number (times are in nanoseconds)"),
+        (_CONSUMER_FLAGS, lambda value: isinstance(value, bool), "true or false"),
+        (("filter_subjects", "priority_groups"), _texts, "a list of texts"),
+        (("metadata",), lambda value: _mapping(value) and all(map(_text, value.values())), "a mapping of texts"),
+        (("backoff",), lambda value: isinstance(value, list) and all(map(_whole, value)), "a list of whole numbers"),
+    ]
+    for keys, good, expected in kinds:
+        for key in keys:
+            if config.get(key) is not None and not good(config[key]):
+                return f"{key} is {config[key]!r:.80}, not {expected}"
+    return ""
+
+
+def _time(value: t.Any) -> bool:
+    try:
+        if value != "":
+            parse_ns(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def wrong_in_state(state: t.Mapping[str, t.Any]) -> str:
     """The first field of a stream's state that no server wrote, as a sentence; empty if there is none."""
     for key in _COUNTS:
         if key in state and not (_whole(state[key]) and state[key] >= 0):
             return f"{key} is {state[key]!r:.80}, not a number"
     for key in _TIMES:
-        if key in state and not isinstance(state[key], str):
+        if key in state and not _time(state[key]):
             return f"{key} is {state[key]!r:.80}, not a time"
     return ""

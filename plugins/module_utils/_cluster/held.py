@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import typing as t
 
+from .._shape import schema
+from .._shape.document import parse_json
 from .errors import LastPictureError
 from .model import Picture
 from .states import State, of_entry
@@ -70,6 +71,34 @@ class AccountNames:
     consumers: t.Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
 
 
+# A picture of 10,000 consumers has 20 MB.
+_MOST_PICTURE = 512 * 1024 * 1024
+_REPLICAS = schema.listed(schema.record({"peer": schema.text}))
+_PICTURE = schema.record(
+    {
+        "taken": schema.seconds,
+        "servers": schema.listed(schema.record({"peer": schema.text, "alive": schema.flag})),
+        "streams": schema.listed(
+            schema.record(
+                {
+                    "account": schema.text,
+                    "stream": schema.text,
+                    "replicas": _REPLICAS,
+                    "last_seq": schema.count,
+                    "consumers": schema.listed(
+                        schema.record(
+                            {"consumer": schema.text, "replicas": _REPLICAS, "delivered": schema.count},
+                            {"durable": schema.flag},
+                        )
+                    ),
+                }
+            )
+        ),
+    },
+    {"accounts": schema.listed(schema.text)},
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class LastPicture:
     """An earlier result of jetstream_cluster_info: C(copies) maps (account, stream, consumer) to peers and last_seq.
@@ -89,11 +118,12 @@ class LastPicture:
         """From the JSON text of the file. Raises LastPictureError."""
         problem = f"last_picture {path} is not the result of a run of jetstream_cluster_info"
         try:
-            raw = json.loads(text)
+            raw = parse_json(text, _MOST_PICTURE)
             if not isinstance(raw, dict) or not {"servers", "streams", "taken"} <= raw.keys():
                 raise LastPictureError(
                     f"{problem}: it lacks servers, streams or taken. Save the whole registered result."
                 )
+            schema.check(raw, _PICTURE)
             copies = {}
             ephemeral = set()
             for stream in raw["streams"]:

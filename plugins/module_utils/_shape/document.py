@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, NoReturn, Union
+from typing import Any, NoReturn
 
 #: Deeper than any document of a server or of ours, and little enough for code that calls itself.
 MOST_DEPTH = 64
@@ -51,7 +51,7 @@ def _check_depth(brackets: bytes) -> None:
     raise ValueError(f"it is nested more than {MOST_DEPTH} levels deep")
 
 
-def parse_json(data: Union[bytes, str], most: int = MOST_COST) -> Any:
+def parse_json(data: bytes | str, most: int = MOST_COST) -> Any:
     """The value in a JSON document. Raises ValueError for anything else, and for one that costs more than most bytes.
 
     A name may be there once. Numbers have at most 20 digits and are finite. Text is proper Unicode.

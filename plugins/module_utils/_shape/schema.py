@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Mapping
 from typing import Any, Callable
@@ -48,8 +49,12 @@ def name(value: Any, at: str) -> None:
 
 def moment(value: Any, at: str) -> None:
     """A time, RFC 3339."""
-    if not isinstance(value, str) or _MOMENT.fullmatch(value) is None:
-        raise ShapeError(at, value, "a time (RFC 3339)")
+    try:
+        if _MOMENT.fullmatch(value) is not None and datetime.datetime.fromisoformat(value[:19].replace(" ", "T")):
+            return
+    except (TypeError, ValueError):
+        pass  # no text, or a day that no calendar has
+    raise ShapeError(at, value, "a time (RFC 3339)")
 
 
 def moment_or_nothing(value: Any, at: str) -> None:
@@ -133,7 +138,10 @@ def mapped(each: Shape) -> Shape:
 
 
 def record(required: Mapping[str, Shape], optional: Mapping[str, Shape] | None = None, *, only: bool = False) -> Shape:
-    """An object with these fields. An optional one may be missing or null. C(only): it has no others."""
+    """An object with these fields. An optional one may be missing.
+
+    C(only): it has no others. Otherwise, as servers write it, an optional one may be null as well.
+    """
     allowed = optional or {}
 
     def shape(value: Any, at: str) -> None:
@@ -144,7 +152,7 @@ def record(required: Mapping[str, Shape], optional: Mapping[str, Shape] | None =
                 raise ShapeError(place, None, "there")
             each(value[key], place)
         for key, each in allowed.items():
-            if value.get(key) is not None:
+            if value.get(key) is not None or (only and key in value):
                 each(value[key], f"{at}.{key}" if at else key)
         if only:
             unknown = sorted(set(value) - set(required) - set(allowed))

@@ -30,12 +30,14 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
-OBJECT = st.dictionaries(TEXT, JSON, max_size=4)
+# Of names that no server uses, which are kept as they are.
+OBJECT = st.dictionaries(TEXT.map("x_{}".format), JSON, max_size=4)
+NAME = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 
 
 @given(
-    stream=TEXT, account=TEXT, config=OBJECT, state=OBJECT, server=OBJECT, exact=st.booleans(),
-    names=st.lists(TEXT, max_size=3), max_payload=st.integers(0, 2**63),
+    stream=NAME, account=TEXT, config=OBJECT.map(lambda more: {"name": "S", **more}), state=OBJECT, server=OBJECT,
+    exact=st.booleans(), names=st.lists(NAME, max_size=3), max_payload=st.integers(0, 2**63),
 )  # fmt: skip
 def test_round_trip(names: list[str], **values: Any) -> None:
     made = manifest(consumers=tuple(record(name) for name in names), **values)
@@ -90,10 +92,30 @@ def sealed(change: Any) -> bytes:
         lambda body: body.update(consumers={}) or body.update(consumers=[1]),
         lambda body: body.update(more=1),
         lambda body: body.pop("stream"),
+        lambda body: body.update(stream=5),
+        lambda body: body.update(account=None),
+        lambda body: body.update(format="V3"),
+        lambda body: body.update(exact=1),
+        lambda body: body.update(started_at="yesterday"),
+        lambda body: body.update(finished_at="2026-02-30T00:00:00Z"),
+        lambda body: body.update(max_payload=-1),
+        lambda body: body.update(max_payload=1 << 64),
+        lambda body: body.update(verified=["full"]),
+        lambda body: body.update(server={"version": 2}),
+        lambda body: body["config"].update(num_replicas="3"),
+        lambda body: body["config"].update(subjects={"a": 1}),
+        lambda body: body["state"].update(last_seq=-1),
+        lambda body: body["state"].update(last_ts="soon"),
+        lambda body: body["files"][0].update(size=1.5),
+        lambda body: body["files"][0].update(sha256="x"),
+        lambda body: body["consumers"][0].update(delivered={"stream_seq": "1", "consumer_seq": 0}),
+        lambda body: body["consumers"][0].update(ack_floor=[]),
+        lambda body: body["consumers"][0].update(num_pending=None),
+        lambda body: body["consumers"][0]["config"].update(filter_subjects="a"),
     ],
 )
 def test_a_fitting_digest_is_not_enough(change: Any) -> None:
-    with pytest.raises(InvalidBackupError) as caught:
+    with pytest.raises(InvalidBackupError, match=r"manifest: \S+ (is|names) .+") as caught:
         Manifest.load(sealed(change), "x")
     assert caught.value.error == "manifest_invalid"
 
