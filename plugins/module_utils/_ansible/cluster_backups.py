@@ -62,6 +62,9 @@ def _places(path: str, account: str, depth: int) -> t.Iterator[tuple[str, str]]:
 def _known(backup: Backup, account: str) -> tuple[KnownBackup | None, str]:
     """What a backup knows, and why it is of no use."""
     manifest = backup.manifest
+    forged = [problem.message for problem in backup.problems if problem.id in ("manifest_invalid", "manifest_unknown")]
+    if forged:
+        return None, forged[0]
     if not backup.stream:
         return None, "; ".join(problem.message for problem in backup.problems) or "it is empty."
     if manifest is None:

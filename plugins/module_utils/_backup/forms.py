@@ -14,8 +14,8 @@ import typing as t
 from .._nats.model import Json
 from .._shape import schema as s
 from .._shape.document import parse_json
+from .._shape.jetstream import wrong_in_config, wrong_in_consumer, wrong_in_state
 from .directory import STREAM_FILES
-from .shape import wrong_in_config, wrong_in_consumer, wrong_in_state
 
 
 def _config(value: t.Any, at: str) -> None:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import datetime
 import json
@@ -16,10 +15,16 @@ from .._archive.times import parse_ns
 from .._nats.api import JetStream
 from .._nats.errors import ApiError, OptionsError
 from .._nats.model import Json
+from .._nats.shapes import decoded, read_answer
+from .._shape.document import parse_json
+from .._shape.schema import check, count, record, seconds, text
 from .errors import BackupError
 
 _WRONG_REVISION = 10071
 _NO_MESSAGE = 10037
+_MOST_ENTRY = 64 * 1024
+_ENTRY = record({"owner": text, "token": text, "since": text, "expiry": seconds})
+_STORED = record({"seq": count})
 #: What a server or account without room for three replicas says.
 _FEWER_REPLICAS = ("replicas_unsupported", "no_suitable_peers", "insufficient_resources")
 
@@ -115,7 +120,7 @@ class Bucket:
             payload = json.dumps(dataclasses.asdict(entry)).encode()
         message = await self._js.connection.request(f"{self._prefix}.{key}", payload, headers=headers)
         try:
-            return int(self._js.parse(message.data, f"lock {key}")["seq"])
+            return int(read_answer(message.data, f"lock {key}", f"{self._prefix}.{key}", _STORED)["seq"])
         except ApiError as exc:
             if exc.err_code == _WRONG_REVISION:
                 raise StaleError(exc.message) from exc
@@ -128,13 +133,13 @@ def stream_of(bucket: str) -> str:
 
 
 def _found(message: Json) -> Found:
-    headers = base64.b64decode(message.get("hdrs") or "")
+    headers = decoded(message, "hdrs")
     entry: Entry | None = None
     if b"KV-Operation:" not in headers:
         try:
-            body = json.loads(base64.b64decode(message.get("data") or ""))
-            entry = Entry(str(body["owner"]), str(body["token"]), str(body["since"]), float(body["expiry"]))
-        except (ValueError, KeyError, TypeError):
+            body = check(parse_json(decoded(message, "data"), _MOST_ENTRY), _ENTRY)
+            entry = Entry(body["owner"], body["token"], body["since"], float(body["expiry"]))
+        except ValueError:
             raise BackupError(
                 f"The entry {message.get('subject')} is not one of ours. Give lock_bucket the name of a bucket of its"
                 " own.",

@@ -15,10 +15,10 @@ from .._nats import lines
 from .._nats.api import JetStream
 from .._nats.hops import far
 from .._nats.model import Json, StreamInfo
+from .._shape.jetstream import wrong_in_config
 from .errors import RestoreError
 from .inspect import Backup
 from .manifest import ConsumerRecord
-from .shape import wrong_in_config
 
 
 def check_shape(config: Json) -> None:

@@ -16,6 +16,7 @@ from .._archive.natswalk import walk
 from .._nats.api import JetStream
 from .._nats.errors import ApiError, MisdirectedError, NatsError
 from .._nats.model import Json, StreamInfo
+from .._nats.shapes import STREAM, read_answer
 from . import compare
 from .consumers import finish_consumers
 from .errors import RestoreError, VerificationError
@@ -195,7 +196,7 @@ class Restoring:
             raise OccupiedError(exc.message) from exc
         with open_data(self._backup) as descriptor:
             answer = await Sender(self._js, self._plan.name, subject, self._options.upload).send(descriptor)
-        return StreamInfo.parse(self._js.parse(answer, f"restore of {self._plan.name}"))
+        return StreamInfo.parse(read_answer(answer, f"restore of {self._plan.name}", "the restore's end", STREAM))
 
     async def _clean_up(self) -> None:
         if self._announced:  # otherwise the server refused at once, and nothing was begun

@@ -16,7 +16,8 @@ import typing as t
 from .._nats.api import JetStream
 from .._nats.errors import ConnectionLostError, NatsError, PermissionDeniedError
 from .._nats.hops import chunk_size, suspicion
-from .._nats.model import Json
+from .._nats.shapes import read_answer
+from .chunks import Unanswered
 from .errors import RestoreError, StalledError
 
 # The reply to the restore request can overtake the news of its subject, so that nobody listens yet; after this many
@@ -61,6 +62,7 @@ class Sender:
         self._final: asyncio.Future[bytes] = loop.create_future()
         self._inbox = ""
         self._sent = 0
+        self._open = Unanswered(stream, subject)
         self._answered = 0
         self._last = time.monotonic()
         self._end = self._last + upload.timeout
@@ -138,6 +140,7 @@ class Sender:
 
     async def _publish(self, chunk: bytes) -> None:
         self._sent += 1
+        self._open.add(self._sent)
         await self._connection.publish(self._subject, chunk, reply=f"{self._inbox}.{self._sent}")
 
     async def _slot(self) -> None:
@@ -204,6 +207,11 @@ class Sender:
             elif not self._final.done():
                 self._final.set_result(message.data)
             return
+        try:
+            self._open.take(index)
+        except NatsError as exc:
+            self._fail(exc)
+            return
         if index == "1" and not self._first.done():
             self._first.set_result(not dropped)
             if dropped:
@@ -235,10 +243,8 @@ class Sender:
 
     def _refused(self, data: bytes) -> None:
         try:
-            answer: Json = JetStream.parse(data, f"restore of {self._stream}")
+            if read_answer(data, f"restore of {self._stream}", self._subject).get("config"):
+                return
         except NatsError as exc:
             self._fail(exc)
-            return
-        if answer.get("config"):
-            return
         self._fail(RestoreError(f"stream {self._stream}: unexpected answer to a chunk: {data[:200]!r}."))

@@ -16,12 +16,13 @@ from .._nats.api import JetStream
 from .._nats.errors import ApiError, ConnectionLostError, NatsError, PermissionDeniedError, RequestTimeoutError
 from .._nats.hops import chunk_size, suspicion
 from .._nats.model import Json
+from .chunks import ACK_SUBJECT, ChunkOrder, most_bytes
 from .errors import SnapshotError, StalledError
 from .writer import ArchiveWriter, Worker
 
 # Chunks acknowledged but not yet on the disk, in bytes; beyond it an acknowledgement waits for the disk.
 HIGH_WATER = 4 << 20
-ACK_SUBJECT = "$JS.SNAPSHOT.ACK."
+_PROGRESS = 1024
 _CHUNK = 256 * 1024
 # However slow the disk is, a server gives up that hears nothing for 2 s.
 _ACK_EVERY = 0.5
@@ -65,7 +66,9 @@ class Receiver:
         self._held: collections.deque[str] = collections.deque()
         self._last = time.monotonic()
         self._acked = self._wrote = self._last
-        self._chunks = 0
+        self._order = ChunkOrder(stream, "")
+        # Bytes since the time-out began anew: a trickle is no progress.
+        self._gained = 0
         self._writer: ArchiveWriter | None = None
         self._acks: set[asyncio.Task[None]] = set()
 
@@ -78,10 +81,12 @@ class Receiver:
         connection = self._js.connection
         self._writer = ArchiveWriter(self._worker, path, self._release, self._fail)
         inbox = connection.new_inbox()
+        self._order = ChunkOrder(self._stream, inbox)
         unwatch = connection.watch(self._on_connection)
         subscription = await connection.subscribe(inbox, self._on_chunk)
         try:
             answer = await self._request(inbox, consumers, health_check)
+            self._order.most = most_bytes(answer["state"])
             await self._wait()
         except BaseException:
             self._writer.abandon()
@@ -141,7 +146,7 @@ class Receiver:
                 if now >= end:
                     raise StalledError(
                         f"stream {self._stream}: the backup took longer than the timeout of {total:g} s"
-                        f" ({self._chunks} chunks had come). Raise it, or find what is slow."
+                        f" ({self._order.count} chunks had come). Raise it, or find what is slow."
                     )
                 if waiting > HIGH_WATER:
                     raise StalledError(
@@ -149,8 +154,8 @@ class Receiver:
                         " See what is wrong with it, then run again."
                     )
                 raise StalledError(
-                    f"stream {self._stream}: no data for {stall:g} s after {self._chunks} chunks. The server or the"
-                    f" link to it stalled; run again.{suspicion(self._js, self._size)}"
+                    f"stream {self._stream}: no data for {stall:g} s after {self._order.count} chunks. The server or"
+                    f" the link to it stalled; run again.{suspicion(self._js, self._size)}"
                 )
             done, _pending = await asyncio.wait({self._done}, timeout=min(wait, _ACK_EVERY))
             if done:
@@ -182,23 +187,17 @@ class Receiver:
     async def _on_chunk(self, message: t.Any) -> None:
         if self._done.done() or self._writer is None:
             return
-        self._last = time.monotonic()
         if not message.data:
             self._on_end(message.headers or {})
             return
-        self._chunks += 1
-        if message.reply:
-            # "...<size>.<index>"; the last chunk, if it is short, has no reply subject and wants no acknowledgement.
-            index = message.reply.rpartition(".")[2]
-            if index != str(self._chunks):
-                self._fail(
-                    SnapshotError(
-                        f"stream {self._stream}: chunk {self._chunks} of the snapshot was lost (chunk {index} came"
-                        " instead). Run again.",
-                        error="chunks_lost",
-                    )
-                )
-                return
+        try:
+            self._order.accept(len(message.data), message.reply)
+        except NatsError as exc:
+            self._fail(exc)
+            return
+        self._gained += len(message.data)
+        if self._gained >= _PROGRESS:
+            self._last, self._gained = time.monotonic(), 0
         self._writer.write(message.data)
         if message.reply:
             if self._writer.pending <= HIGH_WATER:

@@ -10,6 +10,7 @@ import dataclasses
 import typing as t
 
 from .._nats.errors import NatsError
+from .._nats.pages import read_pages
 from .backups import KnownBackup, newest, of_backups, with_backups
 from .held import AccountNames, Held, LastPicture, live_keys
 from .model import Picture
@@ -116,15 +117,11 @@ class Lister(t.Protocol):
 
 
 async def _pages(api: Lister, subject: str, key: str, what: str) -> frozenset[str]:
-    names: set[str] = set()
-    offset = 0
-    while True:
-        page = await api.call(subject, {"offset": offset}, what=what)
-        found = page.get(key) or []
-        names.update(found)
-        offset += max(int(page.get("limit") or 0), len(found), 1)
-        if offset >= int(page.get("total") or 0):
-            return frozenset(names)
+    async def ask(request: Json) -> Json:
+        return await api.call(subject, request, what=what)
+
+    names, _missing, _offline = await read_pages(ask, key, subject, what, str)
+    return frozenset(names)
 
 
 async def list_names(api: Lister, picture: Picture, account: str, peer: str) -> AccountNames:

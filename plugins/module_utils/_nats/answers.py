@@ -10,10 +10,14 @@ import asyncio
 import dataclasses
 import functools
 import hashlib
-import json
 import typing as t
 
+from .._shape.document import parse_json
+from .._shape.schema import check, mapping
+from .errors import ProtocolError
 from .model import Json
+from .monitoring import ANSWER, SHAPES
+from .shapes import MOST_ANSWER
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -55,7 +59,9 @@ class Sample:
 class Collector:
     """Answers of servers to one request, by server id."""
 
-    def __init__(self, reduce: Reduce) -> None:
+    def __init__(self, reduce: Reduce, endpoint: str = "") -> None:
+        self.wrong: ProtocolError | None = None
+        self._endpoint = endpoint
         self.heads: dict[str, Json] = {}
         self.data: Answers = {}
         self.arrived = asyncio.Event()
@@ -68,13 +74,15 @@ class Collector:
             self.arrived.set()
             return
         try:
-            answer = json.loads(message.data)
+            answer = parse_json(message.data, MOST_ANSWER)
+            check(answer, ANSWER)
             head, data = answer["server"], answer.get("data")
-        except (ValueError, KeyError, TypeError):
-            return  # not an answer of a server: it counts as silence
-        if isinstance(data, dict):
-            self.heads[head["id"]] = head
-            self.data[head["id"]] = self._reduce(data)
+            if data is not None:
+                check(data, SHAPES.get(self._endpoint, mapping), f"data of {head['name']}"[:80])
+                reduced = self._reduce(data)
+                self.heads[head["id"]], self.data[head["id"]] = head, reduced
+        except ValueError as exc:
+            self.wrong = ProtocolError("", f"$SYS.REQ.SERVER.PING.{self._endpoint}", str(exc))
         self.arrived.set()
 
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import typing as t
@@ -18,12 +17,14 @@ from .errors import (
     MisdirectedError,
     NatsError,
     OptionsError,
+    ProtocolError,
     RequestTimeoutError,
     SystemAccountError,
-    api_error,
 )
 from .lines import Line
 from .model import ConsumerInfo, Json, Listing, StoredMessage, StreamInfo
+from .pages import read_pages
+from .shapes import USER, decoded, read_answer, shape_of
 
 # A list in a cluster waits 4 s for servers that do not answer before it names what is missing.
 LIST_TIMEOUT = 6.0
@@ -78,18 +79,7 @@ class JetStream:
             ) from exc
         except RequestTimeoutError as exc:
             raise RequestTimeoutError(f"{what or subject}: {exc.message}") from exc
-        return self.parse(message.data, what or subject)
-
-    @staticmethod
-    def parse(data: bytes, what: str) -> Json:
-        """The JSON of an answer; raises ApiError when it holds an error."""
-        try:
-            answer = json.loads(data)
-        except ValueError:
-            raise NatsError(f"{what}: the server's answer is not JSON: {data[:80]!r}.") from None
-        if isinstance(answer, dict) and answer.get("error"):
-            raise api_error(what, answer["error"])
-        return t.cast("Json", answer)
+        return read_answer(message.data, what or subject, f"{self._prefix}.{subject}", shape_of(subject))
 
     async def start(self, *, leaderless: bool = False) -> Json:
         """Check that this account has JetStream; returns its INFO. Raises SystemAccountError and the like.
@@ -131,8 +121,9 @@ class JetStream:
         """C($SYS.REQ.USER.INFO): C(user), C(account), C(permissions); empty where the server does not tell."""
         try:
             message = await self.connection.request("$SYS.REQ.USER.INFO", timeout=2.0)
-            return t.cast("Json", json.loads(message.data).get("data") or {})
-        except (NatsError, ValueError):
+            answer = read_answer(message.data, "user info", "$SYS.REQ.USER.INFO", USER)
+            return t.cast("Json", answer.get("data") or {})
+        except NatsError:
             return {}
 
     async def _is_system_account(self) -> bool:
@@ -162,21 +153,15 @@ class JetStream:
             raise
 
     async def _pages(self, subject: str, key: str, what: str) -> tuple[list[Json], list[str], dict[str, str]]:
-        items: list[Json] = []
-        missing: list[str] = []
-        offline: dict[str, str] = {}
-        offset = 0
-        while True:
-            timeout = max(LIST_TIMEOUT, self.connection.options.request_timeout)
-            page = await self.call(subject, {"offset": offset}, timeout=timeout, what=what)
-            found = page.get(key) or []
-            items.extend(found)
-            missing.extend(page.get("missing") or [])
-            offline.update(page.get("offline") or {})
-            # What is missing counts in the total and takes places in the page: step by the page's own limit.
-            offset += max(int(page.get("limit") or 0), len(found), 1)
-            if offset >= int(page.get("total") or 0):
-                return items, missing, offline
+        timeout = max(LIST_TIMEOUT, self.connection.options.request_timeout)
+
+        async def ask(request: Json) -> Json:
+            return await self.call(subject, request, timeout=timeout, what=what)
+
+        def name_of(item: Json) -> str:
+            return str(item.get("name") or item["config"]["name"])
+
+        return await read_pages(ask, key, f"{self._prefix}.{subject}", what, name_of)
 
     async def streams(self) -> Listing[StreamInfo]:
         """All streams of the account, all pages."""
@@ -229,19 +214,30 @@ class JetStream:
         return StoredMessage(
             sequence=int(raw["seq"]),
             subject=raw["subject"],
-            headers=base64.b64decode(raw.get("hdrs") or ""),
-            data=base64.b64decode(raw.get("data") or ""),
+            headers=decoded(raw, "hdrs"),
+            data=decoded(raw, "data"),
             time=raw["time"],
         )
 
     async def snapshot(self, stream: str, request: Json, *, timeout: float) -> Json:
         """Start a snapshot; returns C({"config", "state"}). The chunks come to C(request["deliver_subject"])."""
-        return await self.call(f"STREAM.SNAPSHOT.{stream}", request, timeout=timeout, what=f"snapshot of {stream}")
+        subject, what = f"STREAM.SNAPSHOT.{stream}", f"snapshot of {stream}"
+        answer = await self.call(subject, request, timeout=timeout, what=what)
+        name = answer["config"]["name"]
+        if name != stream:
+            raise ProtocolError(what, f"{self._prefix}.{subject}", f"it is about the stream {name!r:.80}")
+        return answer
 
     async def restore(self, stream: str, request: Json, *, timeout: float) -> str:
         """Start a restore; returns the subject that takes the chunks."""
-        answer = await self.call(f"STREAM.RESTORE.{stream}", request, timeout=timeout, what=f"restore of {stream}")
-        if not answer.get("deliver_subject"):
+        subject, what = f"STREAM.RESTORE.{stream}", f"restore of {stream}"
+        answer = await self.call(subject, request, timeout=timeout, what=what)
+        target = answer.get("deliver_subject")
+        if not target:
             text = "the cluster made an empty stream instead of taking data"
-            raise MisdirectedError(f"restore of {stream}: {text}", err_code=10130, code=500, description=text)
-        return str(answer["deliver_subject"])
+            raise MisdirectedError(f"{what}: {text}", err_code=10130, code=500, description=text)
+        if re.fullmatch(rf"\$JS\.SNAPSHOT\.RESTORE\.{re.escape(stream)}\.[A-Za-z0-9_-]+", target) is None:
+            # Whatever it is a subject of, it would get all that the stream holds.
+            detail = f"deliver_subject is {target!r:.120}, not one of $JS.SNAPSHOT.RESTORE.{stream}"
+            raise ProtocolError(what, f"{self._prefix}.{subject}", detail)
+        return str(target)

@@ -66,6 +66,16 @@ class ConnectionLostError(NatsError):
     error = "connection_lost"
 
 
+class ProtocolError(NatsError):
+    """An answer that the protocol does not know. C(subject): where it came from; C(detail): what is wrong with it."""
+
+    error = "protocol_error"
+
+    def __init__(self, what: str, subject: str, detail: str) -> None:
+        opening = f"{what}: the" if what and what != subject else "The"
+        super().__init__(f"{opening} answer on {subject} is not what the protocol says: {detail}.")
+
+
 class RequestTimeoutError(NatsError):
     """A request got no answer in time."""
 

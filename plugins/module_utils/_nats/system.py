@@ -12,11 +12,14 @@ import json
 import time
 import typing as t
 
+from .._shape.document import parse_json
 from .answers import Collector, Enough, Reduce, Sample, all_members
 from .api import JetStream
 from .connection import Connection
-from .errors import ConnectionLostError, NatsError, PermissionDeniedError
+from .errors import ApiError, ConnectionLostError, NatsError, PermissionDeniedError, ProtocolError
 from .model import Json
+from .pages import MOST_PAGES
+from .shapes import read_answer
 
 # A server that has answered nothing this long after the last one that did is taken for silent.
 QUIET = 1.0
@@ -85,7 +88,7 @@ class System:
         reduce: Reduce = dict,
     ) -> Collector:
         """Ask all servers until C(enough) and C(grace) seconds more, C(quiet) silent seconds, or C(limit) in all."""
-        collector = Collector(reduce)
+        collector = Collector(reduce, endpoint)
         lost: list[NatsError] = []
 
         def watch(error: NatsError) -> None:
@@ -109,6 +112,8 @@ class System:
                     break
                 if lost:
                     raise lost[0]
+                if collector.wrong is not None:
+                    raise collector.wrong
             if grace and enough(collector):
                 await asyncio.sleep(grace)
         finally:
@@ -155,6 +160,8 @@ class System:
                 pages.setdefault(server, []).append(page.data[server][1])
             offset += ACCOUNTS_PER_PAGE
             wanted = frozenset(server for server in wanted & page.data.keys() if page.data[server][0] > offset)
+            if offset > MOST_PAGES * ACCOUNTS_PER_PAGE:
+                raise ProtocolError("", "$SYS.REQ.SERVER.PING.JSZ", f"{len(wanted)} servers promise accounts for ever")
         return dataclasses.replace(probed, pages=pages)
 
     async def _page(self, request: Json, wanted: frozenset[str], limit: float, keep: Reduce) -> Collector:
@@ -172,15 +179,27 @@ class System:
         payload = b"" if request is None else json.dumps(request).encode()
         self.check_reach()
         message = await self.connection.request(f"$JS.API.{subject}", payload, timeout=timeout)
-        return JetStream.parse(message.data, what)
+        return read_answer(message.data, what, f"$JS.API.{subject}")
 
     async def broadcast(self, subject: str, request: Json, *, expected: int) -> list[Json]:
         """A request that every server answers for itself; the answers within a second of the last one."""
         answers: list[Json] = []
+        heard: set[str] = set()
+        wrong: list[ProtocolError] = []
         arrived = asyncio.Event()
 
         async def take(message: t.Any) -> None:
-            answers.extend([t.cast("Json", json.loads(message.data))] if message.data else [])
+            try:
+                answer = read_answer(message.data, "", f"$JS.API.{subject}") if message.data else None
+            except ApiError:
+                answer = t.cast("Json", parse_json(message.data))
+            except ProtocolError as exc:
+                wrong.append(exc)
+                answer = None
+            server = str((answer or {}).get("server_id") or "")
+            if answer is not None and (not server or server not in heard):
+                heard.add(server)  # one that answers twice counts once
+                answers.append(answer)
             arrived.set()
 
         self.check_reach()
@@ -189,6 +208,8 @@ class System:
         try:
             await self.connection.publish(f"$JS.API.{subject}", json.dumps(request).encode(), reply=inbox)
             while len(answers) < expected:
+                if wrong:
+                    raise wrong[0]
                 arrived.clear()
                 try:
                     await asyncio.wait_for(arrived.wait(), self._quiet)

@@ -45,7 +45,7 @@ def cost(data: bytes) -> int:
 def _check_depth(brackets: bytes) -> None:
     for _level in range(MOST_DEPTH):
         shorter = brackets.replace(b"{}", b"").replace(b"[]", b"")
-        if len(shorter) == len(brackets):
+        if len(shorter) == len(brackets) <= MOST_DEPTH:
             return  # nothing is left, or they do not match, which the parser says better
         brackets = shorter
     raise ValueError(f"it is nested more than {MOST_DEPTH} levels deep")

@@ -15,11 +15,6 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._backup.relax im
     relax,
     relax_after,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.shape import (
-    legal_subject,
-    wrong_in_config,
-    wrong_in_state,
-)
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.sources import (
     Copied,
     last_copied,
@@ -31,6 +26,11 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._backup.sources 
 )
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import api_error
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.lines import Line
+from ansible_collections.natsops.jetstream.plugins.module_utils._shape.jetstream import (
+    legal_subject,
+    wrong_in_config,
+    wrong_in_state,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -69,7 +69,9 @@ def backup(place: Path, stream: str, account: str = "") -> None:
     (place / "stream.tar.s2").write_bytes(b"x")
     if not account:
         return
-    consumer = ConsumerRecord("dur", {}, {"consumer_seq": 2, "stream_seq": 2}, {}, 0, 0, "", True)
+    consumer = ConsumerRecord(
+        "dur", {}, {"consumer_seq": 2, "stream_seq": 2}, {"consumer_seq": 0, "stream_seq": 0}, 0, 0, "", True
+    )
     times = ("2026-11-22T10:00:00.5Z", "2026-11-22T10:00:01Z")
     files = (digest_of(str(place / "backup.json")), digest_of(str(place / "stream.tar.s2")))
     manifest = Manifest(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors imp
     NatsError,
     OptionsError,
     PermissionDeniedError,
+    ProtocolError,
     RequestTimeoutError,
     SystemAccountError,
     api_error,
@@ -96,8 +98,71 @@ async def test_missing_and_offline_are_told(limit: int) -> None:
 
 async def test_a_server_that_pages_nothing_ends_the_reading() -> None:
     js, connection = client(lambda subject, body: {"total": 3, "streams": [], "limit": 0})
-    assert (await js.streams()).items == ()
-    assert len(connection.asked) == 3
+    with pytest.raises(ProtocolError, match=r"STREAM.LIST .* nothing new, and 3 are promised"):
+        await js.streams()
+    assert len(connection.asked) == 1
+
+
+def endless(subject: str, body: dict[str, Any]) -> Any:
+    return {
+        "total": body["offset"] + 512,
+        "limit": 256,
+        "streams": [stream(f"S{body['offset'] + n}") for n in range(256)],
+    }
+
+
+def repeating(subject: str, body: dict[str, Any]) -> Any:
+    return {"total": 10**6, "limit": 256, "streams": [stream(f"S{number}") for number in range(256)]}
+
+
+def creeping(subject: str, body: dict[str, Any]) -> Any:
+    return {"total": 10**12, "limit": 1, "streams": [stream(f"S{body['offset']}")]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence", "requests"),
+    [(endless, "never ends", 8), (repeating, "nothing new", 2), (creeping, "more than 1000 pages", 1000)],
+)
+async def test_a_list_ends_whatever_the_server_says(answer: Answer, sentence: str, requests: int) -> None:
+    js, connection = client(answer)
+    with pytest.raises(ProtocolError, match=sentence):
+        await js.streams()
+    assert len(connection.asked) == requests
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"config": None}, "config"),
+        ({"config": {}}, "config.name"),
+        ({"config": {"name": "A", "num_replicas": "3"}}, "config.num_replicas"),
+        ({"config": {"name": "A", "metadata": ["x"]}}, "config.metadata"),
+        ({"state": []}, "state"),
+        ({"state": {"messages": -1}}, "state.messages"),
+        ({"state": {"last_seq": 1 << 64}}, "state.last_seq"),
+        ({"state": {"last_ts": 5}}, "state.last_ts"),
+        ({"cluster": {"replicas": [5]}}, "cluster.replicas"),
+        ({"sources": {"name": "x"}}, "sources"),
+        ({"error": "no"}, "error"),
+        ({"error": {"err_code": "10059"}}, "error.err_code"),
+    ],
+)
+async def test_an_answer_of_another_shape_names_the_field(change: dict[str, Any], field: str) -> None:
+    js, _connection = client(lambda subject, body: {**stream("A"), **change})
+    with pytest.raises(
+        ProtocolError, match=rf"\$JS\.API\.STREAM\.INFO\.A is not what the protocol says: {field}"
+    ) as caught:
+        await js.stream_info("A")
+    assert caught.value.error == "protocol_error"
+
+
+@pytest.mark.parametrize(
+    "content", [b"null", b"[]", b"5", b'"x"', b"[" * 100_000, b'{"a": NaN}', b"\xff", b'{"a":1,"a":2}']
+)
+async def test_an_answer_that_is_no_object(content: bytes) -> None:
+    js, _connection = client(lambda subject, body: content)
+    with pytest.raises(ProtocolError):
+        await js.stream_info("A")
 
 
 @pytest.mark.parametrize(
@@ -268,5 +333,6 @@ async def test_only_what_changes_nothing_is_asked_twice() -> None:
     reads = ["INFO", "STREAM.INFO.S", "CONSUMER.INFO.S.C", "STREAM.LIST", "CONSUMER.LIST.S", "STREAM.MSG.GET.S"]
     writes = ["STREAM.CREATE.INFO", "STREAM.DELETE.LIST", "CONSUMER.DELETE.INFO.LIST", "STREAM.RESTORE.INFO"]
     for subject in (*reads, *writes, "STREAM.SNAPSHOT.S", "STREAM.UPDATE.S", "CONSUMER.CREATE.S.INFO"):
-        await js.call(subject)
+        with contextlib.suppress(ProtocolError):
+            await js.call(subject)
     assert [subject.removeprefix("$JS.API.") for subject, again in connection.again.items() if again] == reads

@@ -2,14 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether a configuration and a state have the shape that every server gives them. Pure functions over JSON."""
+"""Whether a configuration or a state of JetStream has the types that every server gives it."""
 
 from __future__ import annotations
 
 import re
 import typing as t
 
-from .._archive.times import parse_ns
+from .schema import moment_or_nothing
 
 _WHOLE = (
     "max_consumers max_msgs max_bytes max_age max_msgs_per_subject max_msg_size num_replicas duplicate_window first_seq"
@@ -92,9 +92,16 @@ def _wrong(key: str, value: t.Any) -> str:
     return "a mapping" if key in _OBJECTS and not isinstance(value, dict) else ""
 
 
-def wrong_in_config(config: t.Mapping[str, t.Any]) -> str:
-    """The first field of a stream's configuration that no server could take, as a sentence; empty if there is none."""
+def wrong_in_config(config: t.Mapping[str, t.Any], *, choices: bool = True) -> str:
+    """The first field of a stream's configuration that no server could take, as a sentence; empty if there is none.
+
+    Without C(choices), words that a newer server may know are fine.
+    """
     for key, value in config.items():
+        if not choices and (key in _CHOICES or key == "subjects"):
+            if not (_text(value) if key in _CHOICES else value is None or _texts(value)):
+                return f"{key} is {value!r:.80}, not a text or a list of texts"
+            continue
         expected = _wrong(key, value) if value is not None else ""
         if expected:
             return f"{key} is {value!r:.80}, not {expected}"
@@ -131,9 +138,8 @@ def wrong_in_consumer(config: t.Mapping[str, t.Any]) -> str:
 
 def _time(value: t.Any) -> bool:
     try:
-        if value != "":
-            parse_ns(value)
-    except (TypeError, ValueError):
+        moment_or_nothing(value, "")
+    except ValueError:
         return False
     return True
 
