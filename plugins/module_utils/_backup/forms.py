@@ -93,7 +93,7 @@ MANIFEST: s.Shape = s.record(
         "verified": s.one_of("none", "quick", "full"),
         "max_payload": s.count,
     },
-    {"suspect": _or_nothing(_SUSPECT)},
+    {"suspect": _or_nothing(_SUSPECT), "kept_all": s.flag},
     only=True,
 )
 SET: s.Shape = s.record(
@@ -114,7 +114,10 @@ DRILLED: s.Shape = s.record(
 
 def document(content: bytes) -> Json:
     """The object in a file. Raises ValueError."""
-    body = parse_json(content)
+    try:
+        body = parse_json(content)
+    except ValueError as exc:
+        raise ValueError(f"it cannot be read as JSON: {exc}") from None
     s.mapping(body, "")
     return t.cast("Json", body)
 
