@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Safety backups of replaced streams: never into the directories of the machine that runs the tests.
-os.environ.setdefault("NATSOPS_SAFETY_PATH", tempfile.mkdtemp(prefix="natsops-safety-"))
-atexit.register(shutil.rmtree, os.environ["NATSOPS_SAFETY_PATH"], ignore_errors=True)
+# Safety backups of replaced streams: never into the directories of the machine that runs the tests. One that the
+# environment names is somebody's own, and stays: only the one made here is removed.
+if "NATSOPS_SAFETY_PATH" not in os.environ:
+    os.environ["NATSOPS_SAFETY_PATH"] = tempfile.mkdtemp(prefix="natsops-safety-")
+    atexit.register(shutil.rmtree, os.environ["NATSOPS_SAFETY_PATH"], ignore_errors=True)
 
 _TESTS = str(Path(__file__).resolve().parent)
 if _TESTS not in sys.path:
