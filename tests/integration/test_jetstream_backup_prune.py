@@ -167,7 +167,7 @@ def test_a_wrong_directory_or_account_is_refused(server: Server, tmp_path: Path)
     backup(server, tmp_path / "APP")
     assert backup(server, tmp_path / "APP", ok=False, as_user="other")["error"] == "path_other_account"
     assert backup(server, tmp_path / "APP", ok=False, prune=True)["error"] == "invalid_options"
-    assert prune(tmp_path, keep_last=1)["msg"].endswith("give one of its accounts: APP.")
+    assert prune(tmp_path, keep_last=1)["msg"].endswith(f"Give {tmp_path / 'APP'}.")
     assert prune(tmp_path / "APP", keep_last=0)["error"] == "invalid_options"
     rounds.delete_all(server)
     emptied = backup(server, tmp_path / "APP", ok=False)

@@ -17,6 +17,7 @@ from .._backup.results import StreamResult, all_warnings, result_json
 from .._backup.session import Session
 from .._backup.snapshot import Transfer
 from .._backup.stream import BackupOptions
+from .._backup.whereabouts import check_backup_place
 from .._nats.errors import OptionsError
 from .._nats.model import Json
 from .argspec import ArgumentSpec
@@ -119,6 +120,7 @@ async def account_backup(context: Context) -> Outcome:
             " jetstream_backup_prune."
         )
     path = normal_path(params["path"])
+    check_backup_place(path, sets=params["sets"])
     async with Session(context.connection) as session:
         check = context.check_mode
         run = (

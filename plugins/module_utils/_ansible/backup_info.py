@@ -15,10 +15,11 @@ import typing as t
 from .._backup.checked import checked_json
 from .._backup.checking import Share, look
 from .._backup.directory import normal_path
-from .._backup.errors import PathError
 from .._backup.inspect import Backup, looks_like_backup, problems_json
-from .._backup.repository import BackupSet
+from .._backup.remnants import losses
+from .._backup.repository import LATEST, BackupSet, sets_of
 from .._backup.results import manifest_json
+from .._backup.whereabouts import REPOSITORY, SETS, STREAM, STREAMS, has_sets, wrong_place
 from .._nats.errors import OptionsError
 from .._nats.model import Json
 from .argspec import ArgumentSpec
@@ -43,6 +44,8 @@ async def backup_info(context: Context) -> Outcome:
     path, found = places(context.params["path"])
     accounts = [] if looks_like_backup(path) else account_directories(path)
     if context.params["set"] or context.params["before"]:
+        if not accounts:
+            raise wrong_place(path, (SETS, REPOSITORY), "a repository, or the directory of an account's sets")
         chosen = chosen_sets(accounts, context.params["set"], context.params["before"])
         found = sorted(place for one in chosen for place in below(one.path))
     stop = threading.Event()
@@ -58,15 +61,18 @@ async def backup_info(context: Context) -> Outcome:
         {**describe(one.backup), "last_full_check": checked_json(one.checked), **membership(one.backup.path, known)}
         for one in looked
     ]
+    lost = [text for account in accounts for text in losses(sets_of(account))]
     values: Json = {
         "path": path,
-        "valid": all(one.backup.valid for one in looked),
+        # Of nothing, nothing is valid.
+        "valid": bool(looked) and not lost and all(one.backup.valid for one in looked),
         "sets": sets_json(accounts),
         "backups": listed,
     }
     if level == "full":
         values["checked"] = sum(one.backup.level == level for one in looked)
-    return Outcome(False, values, warnings=tuple(one.warning for one in looked if one.warning))
+    empty = () if looked else (f"There is no backup in {path}.",)
+    return Outcome(False, values, warnings=(*(one.warning for one in looked if one.warning), *lost, *empty))
 
 
 def check_share(params: t.Mapping[str, t.Any]) -> Share:
@@ -85,9 +91,7 @@ def places(given: str) -> tuple[str, list[str]]:
     """The directory without symbolic links, and those of the streams in it."""
     path = os.path.realpath(normal_path(given))
     if not os.path.isdir(path):
-        raise PathError(
-            f"path {path} is not a directory. Give the backup of a stream or of an account.", error="path_not_found"
-        )
+        raise wrong_place(path, (STREAM, STREAMS, SETS, REPOSITORY), "the backup of a stream or of an account")
     return path, [path] if looks_like_backup(path) else sorted(below(path))
 
 
@@ -96,6 +100,8 @@ def below(path: str) -> t.Iterator[str]:
     for entry in os.scandir(path):
         if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
             continue
+        if entry.name == LATEST and has_sets(path):
+            continue  # the copy of a link
         if looks_like_backup(entry.path):
             yield entry.path
         elif any(os.scandir(entry.path)):

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 
 from .._backup.directory import normal_path
-from .._backup.errors import PathError
 from .._backup.prune import Keep, prune
-from .._backup.repository import check_repository, holds_sets
+from .._backup.repository import check_repository
+from .._backup.whereabouts import SETS, has_sets, wrong_place
 from .._nats.errors import OptionsError
 from .argspec import ArgumentSpec
-from .backup_sets import account_directories
 from .module import Context, Outcome
 
 BACKUP_PRUNE = ArgumentSpec(
@@ -41,13 +39,9 @@ def _prune(context: Context) -> Outcome:
     if days is not None and not 0 <= days < math.inf:
         raise OptionsError(f"keep_days must be 0 or more and finite, not {days}.")
     path = normal_path(context.params["path"])
-    if not os.path.isdir(path):
-        raise PathError(f"path {path} is not a directory. Give <repository>/<account>.", error="path_not_found")
+    if not has_sets(path):
+        raise wrong_place(path, (SETS,), "the directory of an account's sets")
     check_repository(path)
-    if not holds_sets(path):
-        accounts = [os.path.basename(place) for place in account_directories(path)]
-        hint = f" It is a repository; give one of its accounts: {', '.join(accounts)}." if accounts else ""
-        raise PathError(f"path {path} holds no sets.{hint}", error="path_not_backup")
     done = prune(path, Keep(last, days), check=context.check_mode)
     values = {
         "path": path,

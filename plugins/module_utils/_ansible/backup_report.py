@@ -19,6 +19,7 @@ from .._backup.errors import PathError
 from .._backup.inspect import looks_like_backup
 from .._backup.overview import Overview
 from .._backup.repository import holds_sets
+from .._backup.whereabouts import REPOSITORY, SETS, STREAMS, wrong_place
 from .._files.errors import FileError
 from .._files.reading import REPORT, read_text
 from .._files.writing import replace_file
@@ -87,7 +88,7 @@ def look(given: str, *, title: str, max_age: float | None) -> Json:
     """The content of a report about a directory. Raises PathError."""
     path = os.path.realpath(normal_path(given))
     if not os.path.isdir(path):
-        raise PathError(f"path {path} is not a directory. Give a repository of backups.", error="path_not_found")
+        raise wrong_place(path, (REPOSITORY, SETS, STREAMS), "a repository of backups")
     if looks_like_backup(path):
         raise PathError(
             f"path {path} is the backup of one stream. Give the directory of an account, or of accounts.",
@@ -96,7 +97,7 @@ def look(given: str, *, title: str, max_age: float | None) -> Json:
     overview = Overview()
     accounts = [overview.with_sets(one) if holds_sets(one) else overview.plain(one) for one in _accounts(path)]
     if not accounts:
-        raise PathError(f"There is no backup in {path}.", error="path_not_backup")
+        raise wrong_place(path, (REPOSITORY, SETS, STREAMS), "a repository of backups")
     return make_overview(path, accounts, overview.disk, title=title, max_age=max_age, now=time.time())
 
 

@@ -26,6 +26,7 @@ from .._backup.plan import RestoreOptions
 from .._backup.results import failure_json
 from .._backup.selection import selected
 from .._backup.sender import Upload
+from .._backup.whereabouts import ABOVE, REPOSITORY, SETS, STREAM, STREAMS, kind, wrong_place
 from .._nats.errors import OptionsError
 from .._nats.model import Json
 from .argspec import ArgumentSpec
@@ -93,6 +94,8 @@ def _find(params: t.Mapping[str, t.Any]) -> tuple[str, list[Backup]]:
     """The backups to choose from: of a repository, those of one set of each account."""
     path, directories = places(normal_path(params["path"]))
     accounts = [] if looks_like_backup(path) else account_directories(path)
+    if not looks_like_backup(path) and (kind(path) == ABOVE or (not accounts and (params["set"] or params["before"]))):
+        raise wrong_place(path, (SETS, REPOSITORY), "a repository, or the directory of an account's sets")
     if accounts or params["set"] or params["before"]:
         chosen = chosen_sets(accounts, params["set"], params["before"])
         directories = sorted(place for one in chosen for place in below(one.path))
@@ -106,6 +109,8 @@ def _find(params: t.Mapping[str, t.Any]) -> tuple[str, list[Backup]]:
         if not any(c in name for c in "*?[") and name not in {os.path.basename(one.path) for one in backups}:
             raise OptionsError(f"There is no backup of a stream {name} in {path}.", error="stream_not_found")
     if not backups:
+        if not directories:
+            raise wrong_place(path, (STREAM, STREAMS, SETS, REPOSITORY), "the backup of a stream or of an account")
         raise PathError(f"There is no backup of a selected stream in {path}.", error="path_not_backup")
     return path, backups
 

@@ -17,12 +17,14 @@ from .._backup.account_restore import AccountRestore, AccountRestoreOptions
 from .._backup.directory import normal_path
 from .._backup.errors import PathError, RestoreError
 from .._backup.inspect import Backup, inspect, looks_like_backup
+from .._backup.nothing import nothing_done
 from .._backup.plan import RestoreOptions
 from .._backup.replacing import restore_safely
 from .._backup.repository import LATEST, BackupSet, choose, holds_sets, sets_of
 from .._backup.results import RestoreResult, restore_json
 from .._backup.sender import Upload
 from .._backup.session import Session
+from .._backup.whereabouts import STREAM, check_account, wrong_place
 from .._nats.api import check_stream_name
 from .._nats.errors import OptionsError
 from .._nats.model import Json
@@ -161,14 +163,14 @@ async def stream_restore(context: Context) -> Outcome:
 
 
 def _open(path: str, options: RestoreOptions) -> Backup:
-    if not os.path.isdir(path):
-        raise PathError(f"path {path} is not a directory. Give the backup of a stream.", error="path_not_found")
-    if not looks_like_backup(path) and any(looks_like_backup(entry.path) for entry in os.scandir(path)):
-        raise PathError(
-            f"path {path} is the backup of an account, not of one stream. Use jetstream_account_restore, or give the"
-            " directory of a stream in it.",
-            error="path_not_backup",
-        )
+    if not looks_like_backup(path):
+        if os.path.isdir(path) and any(looks_like_backup(entry.path) for entry in os.scandir(path)):
+            raise PathError(
+                f"path {path} is the backup of an account, not of one stream. Use jetstream_account_restore, or give"
+                " the directory of a stream in it.",
+                error="path_not_backup",
+            )
+        raise wrong_place(path, (STREAM,), "the backup of a stream")
     backup = inspect(path, options.verify)
     backup.require_valid()
     return backup
@@ -212,7 +214,7 @@ async def account_restore(context: Context) -> Outcome:
         },
         diff=_diff(results),
         warnings=tuple(warning for result in results for warning in result.warnings),
-        failure=_failure(results),
+        failure=_failure(results) or nothing_done(results, options.stream.selection),
     )
 
 
@@ -221,6 +223,7 @@ def _chosen(path: str, params: t.Mapping[str, t.Any]) -> tuple[str, BackupSet | 
     wanted, before = params["set"], params["before"]
     if wanted and before:
         raise OptionsError("set and before exclude each other: name a set, or a moment.")
+    check_account(path, sets=bool(wanted or before))
     if wanted or before:
         chosen = choose(sets_of(path), path, wanted or LATEST, before or "")
         return chosen.path, chosen

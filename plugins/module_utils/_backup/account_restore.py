@@ -13,8 +13,9 @@ import typing as t
 
 from .._archive.errors import ArchiveError
 from .._nats.errors import ConnectionLostError, NatsError, OptionsError
-from .errors import InvalidBackupError, PathError
+from .errors import InvalidBackupError, PathError, RestoreError
 from .inspect import Backup, inspect, looks_like_backup
+from .nothing import nothing_there
 from .plan import RestoreOptions, Target, look_at_target
 from .replacing import restore_safely
 from .results import RestoreResult
@@ -24,6 +25,7 @@ from .setfile import Member as SetMember
 from .setfile import SetFile, load
 from .settling import settle_named
 from .sources import origins, sourced
+from .whereabouts import no_account
 from .writer import in_thread
 
 # Streams to look at, verify or send at once.
@@ -128,7 +130,7 @@ class AccountRestore:
         """The directories to restore, and results for those that are left out."""
         path = self._path
         if not os.path.isdir(path):
-            raise PathError(f"path {path} is not a directory. Give the backup of an account.", error="path_not_found")
+            raise no_account(path)
         if looks_like_backup(path):
             raise PathError(
                 f"path {path} is the backup of one stream, not of an account. Use jetstream_stream_restore, or give the"
@@ -146,12 +148,12 @@ class AccountRestore:
                 continue
             reason = self._why_not(name, directory, described)
             if reason:
-                results.append(_left_out(name, directory, reason))
+                results.append(self._left_out(name, directory, reason))
             else:
                 members.append(Member(name, directory, inspect(directory, "none").config))
         results += self._absent({m.name for m in members} | {r.stream for r in results}, described)
         if not members and not results:
-            raise PathError(f"There is no backup of a selected stream in {path}.", error="path_not_backup")
+            raise nothing_there(path, described)
         return members, results
 
     def _absent(self, found: set[str], described: SetFile | None) -> list[RestoreResult]:
@@ -175,8 +177,18 @@ class AccountRestore:
                 )
                 results.append(RestoreResult(name, "failed", directory, reason=failure.message, failure=failure))
             else:
-                results.append(_left_out(name, directory, f"it was not backed up: {member.reason or member.status}"))
+                results.append(
+                    self._left_out(name, directory, f"it was not backed up: {member.reason or member.status}")
+                )
         return results
+
+    def _left_out(self, name: str, directory: str, reason: str) -> RestoreResult:
+        """A stream without a backup that can be used: a failure where just this one is asked for."""
+        text = f"stream {name}: {reason.rstrip('.')}."
+        if name in self._options.streams:
+            failure = RestoreError(text, error="nothing_restored")
+            return RestoreResult(name, "failed", directory, reason=text, failure=failure)
+        return RestoreResult(name, "skipped", directory, reason=reason, warnings=(text,))
 
     def _why_not(self, name: str, directory: str, described: SetFile | None) -> str:
         """Why a directory is left out, or nothing."""
@@ -221,7 +233,3 @@ class AccountRestore:
                 " restore it with jetstream_stream_restore."
             )
         return backup
-
-
-def _left_out(name: str, directory: str, reason: str) -> RestoreResult:
-    return RestoreResult(name, "skipped", directory, reason=reason, warnings=(f"stream {name}: {reason.rstrip('.')}.",))

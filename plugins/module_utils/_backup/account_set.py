@@ -20,6 +20,7 @@ from .entries import place_of
 from .errors import BackupError, PathError
 from .manifest import now
 from .newset import clear_unfinished, link_stream, link_verified, point_latest, publish_set
+from .remnants import free_latest, losses
 from .repository import LATEST, BackupSet, check_repository, newest, set_name, sets_of
 from .results import StreamResult
 from .selection import require_matches
@@ -55,7 +56,7 @@ class SetBackup(AccountBackup):
         if self._check:
             self._previous = self._find_previous()
             results = [await self._predict(info) for info in self._chosen(listing)] + self._unreachable(listing)
-            warnings = self._close(listing)
+            warnings = [*self._close(listing), *free_latest(self._path, check=True)]
             self._note_change(results)
             self.set = "" if self.changed or not self._previous else self._previous.name
             return sorted(results, key=lambda result: result.stream), [*notes, *warnings]
@@ -86,16 +87,18 @@ class SetBackup(AccountBackup):
     def _tidy(self) -> list[str]:
         """Clear what killed runs left; returns what a person should know."""
         clear_unfinished(self._path)
+        notes = free_latest(self._path, check=False)
         sets = sets_of(self._path)
         whole = newest(sets)
         link = os.path.join(self._path, LATEST)
         if whole and (not os.path.islink(link) or os.readlink(link) != whole.name):
             point_latest(self._path, whole.name)
-        return [
+        unfinished = [
             f"The set {one.path} is not whole ({one.trouble or 'its file is missing'}). It is left alone, and not used."
             for one in sets
-            if not one.whole
+            if not one.whole and not one.gone
         ]
+        return [*notes, *unfinished, *losses(sets)]
 
     def _find_previous(self) -> BackupSet | None:
         """The set to compare with. Raises PathError where it is of another account."""

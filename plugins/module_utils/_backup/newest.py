@@ -9,21 +9,21 @@ from __future__ import annotations
 import os
 
 from . import setfile
-from .errors import InvalidBackupError, PathError
+from .errors import InvalidBackupError
 from .inspect import looks_like_backup
 from .manifest import Manifest, load_manifest
-from .repository import LATEST
+from .repository import newest as newest_set
+from .repository import sets_of
 from .selection import selected
+from .whereabouts import ABOVE, REPOSITORY, SETS, STREAM, STREAMS, kind, wrong_place
 
 
 def newest(path: str) -> str:
     """The directory with the streams: the newest set where C(path) holds sets, else C(path). Raises PathError."""
-    if not os.path.isdir(path):
-        raise PathError(f"path {path} is not a directory. Give the backup of an account.", error="path_not_found")
-    latest = os.path.join(path, LATEST)
-    if os.path.isdir(latest) and not looks_like_backup(latest):
-        return os.path.realpath(latest)
-    return path
+    if not os.path.isdir(path) or kind(path) in (STREAM, REPOSITORY, ABOVE):
+        raise wrong_place(path, (STREAMS, SETS), "the backup of an account")
+    whole = newest_set(sets_of(path))
+    return whole.path if whole else path
 
 
 def manifests(path: str, streams: tuple[str, ...] = ("*",)) -> tuple[dict[str, Manifest], list[str]]:

@@ -16,6 +16,7 @@ from .directory import Workplace
 from .inspect import inspect
 from .newset import clear_unfinished, remove_set
 from .repository import BackupSet, age, newest, sets_of
+from .setfile import set_path
 
 DAY = 86400.0
 
@@ -82,7 +83,9 @@ def plan_prune(sets: t.Sequence[BackupSet], keep: Keep, now: datetime.datetime, 
     good = _before_suspect(whole, doubt)
     removed, kept = [], []
     for one in sets:
-        if not one.whole:
+        if one.gone and first is not None:
+            removed.append(one)
+        elif not one.whole:
             kept.append((one, "it is not whole"))
         elif one is first:
             kept.append((one, "it is the newest"))
@@ -109,5 +112,8 @@ def prune(path: str, keep: Keep, *, check: bool) -> Pruned:
         clear_unfinished(path)
         plan = plan_prune(sets_of(path), keep, now, doubted)
         for one in plan.removed:
-            remove_set(path, one.name)
+            if one.gone:
+                os.unlink(set_path(one.path))
+            else:
+                remove_set(path, one.name)
     return plan

@@ -48,7 +48,10 @@ async def restore_safely(
 
     async def work(js: JetStream) -> RestoreResult:
         account = target or await look_at_target(js)
-        return await restore_selected(js, backup, options, account, slot, check=check, keeper=keeper)
+        # Of an account, some streams may have none of the messages that are wanted.
+        return await restore_selected(
+            js, backup, options, account, slot, check=check, keeper=keeper, may_be_empty=target is not None
+        )
 
     try:
         return await session.run(work)

@@ -28,12 +28,16 @@ _FORMAT = "%Y%m%dT%H%M%SZ"
 
 @dataclasses.dataclass(frozen=True)
 class BackupSet:
-    """One set. C(about) is C(None) where its file is missing or damaged (C(trouble)), so that it is not whole."""
+    """One set. C(about) is C(None) where its file is missing or damaged (C(trouble)), so that it is not whole.
+
+    C(gone): only its file is left, without a directory.
+    """
 
     name: str
     path: str
     about: SetFile | None = None
     trouble: str = ""
+    gone: bool = False
 
     @property
     def whole(self) -> bool:
@@ -70,8 +74,13 @@ def sets_of(path: str) -> list[BackupSet]:
     if not os.path.isdir(path):
         return []
     found = []
-    for name in sorted(filter(is_set_name, os.listdir(path))):
+    there = set(os.listdir(path))
+    names = {name.removesuffix(".json") for name in there}
+    for name in sorted(filter(is_set_name, names)):
         place = os.path.join(path, name)
+        if name not in there:
+            found.append(BackupSet(name, place, trouble="its directory is gone", gone=True))
+            continue
         if os.path.islink(place) or not os.path.isdir(place):
             continue
         try:

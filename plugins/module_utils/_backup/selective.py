@@ -25,6 +25,7 @@ from .._nats.model import Json
 from .errors import InvalidBackupError, RestoreError
 from .inspect import Backup
 from .manifest import ConsumerRecord, Manifest
+from .nothing import require_selected
 from .opened import open_data
 from .plan import RestoreOptions, Target, wanted_config
 from .restore import restore_stream
@@ -73,8 +74,12 @@ async def restore_selected(
     *,
     check: bool,
     keeper: Keeper | None = None,
+    may_be_empty: bool = False,
 ) -> RestoreResult:
-    """L(restore_stream), of the part that the options select. In check mode nothing is written, but all is read."""
+    """L(restore_stream), of the part that the options select. In check mode nothing is written, but all is read.
+
+    Without C(may_be_empty) a selection that takes none of the messages is refused.
+    """
     if not why_rewrite(js, backup, options):
         return await restore_stream(js, backup, options, target, slot, check=check, keeper=keeper)
     stop = threading.Event()
@@ -88,6 +93,8 @@ async def restore_selected(
             stop.set()
             await asyncio.wait({work})
             raise
+        if not may_be_empty:
+            require_selected(backup.stream, options.selection, _summary(archive, rewritten))
         derived = derive(backup, archive, rewritten, _path_of(file) if file else backup.data)
         result = await restore_stream(js, derived, options, target, slot, check=check, keeper=keeper)
     return dataclasses.replace(
