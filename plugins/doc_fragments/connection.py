@@ -50,6 +50,8 @@ options:
   credentials:
     description:
       - Path of a credentials file (JWT and nkey seed) on the host that runs the module.
+      - It may be a link to a file, as Kubernetes mounts secrets. A FIFO, as of a process substitution, is refused.
+      - A value that is not the path of a file is in no message, since it may be the secret itself.
       - If not set, the value of the environment variable E(NATS_CREDS) is used.
     type: path
   nkey_seed:

@@ -58,6 +58,8 @@ def is_there(name: str, within: int) -> bool:
 
 def remove_tree(name: str, within: int) -> None:
     """Remove an entry of a directory with all below it; a link goes itself. Raises FileNotFoundError, FileError."""
+    if name in ("", ".", "..") or "/" in name:
+        raise FileError(errno.EINVAL, "it is not the name of an entry", name, "Nothing was removed")
     try:
         if not stat.S_ISDIR(os.stat(name, dir_fd=within, follow_symlinks=False).st_mode):
             os.unlink(name, dir_fd=within)
@@ -71,7 +73,9 @@ def remove_tree(name: str, within: int) -> None:
 
 
 def remove_path(path: str) -> None:
-    """As L(remove_tree) for a path; fine if it is gone."""
+    """As L(remove_tree) for an absolute path; fine if it is gone."""
+    if not os.path.isabs(path):
+        raise FileError(errno.EINVAL, "it is not an absolute path", path, "Nothing was removed")
     parent, name = os.path.split(os.path.abspath(path))
     with contextlib.suppress(FileNotFoundError), directory(parent) as within:
         remove_tree(name, within)

@@ -20,6 +20,7 @@ from .errors import (
     RequestTimeoutError,
 )
 from .options import Options
+from .subjects import require_sendable
 
 try:
     import nats.errors as nats_errors
@@ -184,7 +185,8 @@ class Connection:
     async def publish(
         self, subject: str, payload: bytes = b"", *, reply: str = "", headers: dict[str, str] | None = None
     ) -> None:
-        """Send one message. Raises ConnectionLostError."""
+        """Send one message. Raises ConnectionLostError, and NatsError for a subject that is none."""
+        require_sendable(subject, reply)
         if self.lost is not None:
             raise self.lost
         self._largest = max(self._largest, len(payload))
@@ -201,6 +203,7 @@ class Connection:
 
         Raises ConnectionLostError.
         """
+        require_sendable(subject)
         try:
             return await self._client.subscribe(subject, cb=handler, pending_bytes_limit=0, pending_msgs_limit=0)
         except (nats_errors.ConnectionClosedError, nats_errors.ConnectionDrainingError, OSError) as exc:

@@ -11,6 +11,7 @@ import socket
 import typing as t
 
 from .errors import AuthenticationError, ConnectionLostError, NatsError, RequestTimeoutError
+from .subjects import require_sendable
 
 _READ = 1 << 20
 _END = b"\r\n"
@@ -59,6 +60,7 @@ class Wire:
 
     def subscribe(self, subject: str) -> int:
         """Have messages on a subject delivered; returns the number to L(unsubscribe)."""
+        require_sendable(subject)
         self._subscriptions += 1
         self._send(b"SUB %b %d" % (subject.encode(), self._subscriptions))
         return self._subscriptions
@@ -71,6 +73,7 @@ class Wire:
         """Send messages, each a subject, a reply subject (may be empty) and the content."""
         parts = []
         for subject, reply, payload in messages:
+            require_sendable(subject, reply)
             words = " ".join(word for word in ("PUB", subject, reply, str(len(payload))) if word)
             parts.append(words.encode() + _END + payload)
         self._send(*parts)

@@ -10,6 +10,7 @@ import datetime
 import re
 import typing as t
 
+from .._text.shown import shown
 from .fold import fold
 
 Json = dict[str, t.Any]
@@ -36,11 +37,11 @@ def now() -> str:
 
 
 def plain(value: t.Any) -> t.Any:
-    """The same content in dicts, lists and scalars of Python's own types."""
+    """The same content in dicts, lists and scalars of Python's own types; text in it does nothing to a terminal."""
     if isinstance(value, t.Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        return {shown(key, lines=True): plain(inner) for key, inner in value.items()}
     if isinstance(value, str):
-        return str(value)
+        return shown(value, lines=True)
     if isinstance(value, t.Iterable):
         return [plain(inner) for inner in value]
     return value

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._files import names, reading, writing
+from ansible_collections.natsops.jetstream.plugins.module_utils._files import names, reading, trees, writing
 from ansible_collections.natsops.jetstream.plugins.module_utils._files.errors import FileError, explained, why
 from ansible_collections.natsops.jetstream.plugins.module_utils._text import secrets
 from ansible_collections.natsops.jetstream.plugins.module_utils._text.shown import each_text, shown
@@ -233,3 +233,34 @@ def test_secrets_are_known_by_their_form(secret: str) -> None:
 def test_what_is_no_secret_stays() -> None:
     for text in ("SUPPLIER_ORDERS", "stream SUBSCRIPTIONS: S2sTwO", "UAM" + SEED[2:], "x" * 80):
         assert secrets.without_secrets(text) == text
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "/", "a/b"])
+def test_only_an_entry_of_a_directory_is_removed(tmp_path: Path, name: str) -> None:
+    (tmp_path / "x" / "a" / "b").mkdir(parents=True)
+    with trees.directory(tmp_path / "x") as place, pytest.raises(FileError, match="Nothing was removed"):
+        trees.remove_tree(name, place)
+    for path in ("", "relative", "/"):
+        with pytest.raises(FileError, match="Nothing was removed"):
+            trees.remove_path(path)
+    assert (tmp_path / "x" / "a" / "b").is_dir()
+
+
+def test_a_tree_goes_and_what_its_links_lead_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    (tmp_path / "tree" / "deep" / "link").symlink_to(tmp_path / "kept")
+    (tmp_path / "tree" / "file").write_text("x")
+    trees.remove_path(str(tmp_path / "tree"))
+    trees.remove_path(str(tmp_path / "tree"))
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_copy_holds_no_links(tmp_path: Path) -> None:
+    (tmp_path / "store" / "msgs").mkdir(parents=True)
+    (tmp_path / "store" / "msgs" / "1.blk").write_bytes(b"data")
+    trees.copy_tree(str(tmp_path / "store"), str(tmp_path / "copy"))
+    assert (tmp_path / "copy" / "msgs" / "1.blk").read_bytes() == b"data"
+    (tmp_path / "store" / "msgs" / "2.blk").symlink_to("/etc/passwd")
+    with pytest.raises(FileError, match="link"):
+        trees.copy_tree(str(tmp_path / "store"), str(tmp_path / "other"))
