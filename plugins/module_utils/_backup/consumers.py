@@ -14,10 +14,11 @@ import typing as t
 from .._nats.api import JetStream
 from .._nats.errors import ApiError
 from .._nats.lines import supported_consumer_config
-from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
+from .._nats.model import ConsumerInfo, Listing, StreamInfo
 from . import compare
 from .inspect import Backup
 from .manifest import ConsumerRecord
+from .reposition import ephemeral_left_out, make_again, told
 
 # A cluster answers a restore before its consumers have been assigned and have elected leaders.
 _PATIENCE_CLUSTERED = 30.0
@@ -33,23 +34,6 @@ def expected(backup: Backup, js: JetStream) -> list[ConsumerRecord]:
         for record in backup.consumers
         if compare.lasting(record.config)
     ]
-
-
-def consumer_config(record: ConsumerRecord, retention: str) -> Json:
-    """The configuration that makes a consumer go on where it was: behind its acknowledgement floor."""
-    config = {key: value for key, value in record.config.items() if value is not None}
-    metadata = {k: v for k, v in (config.get("metadata") or {}).items() if not k.startswith("_nats.")}
-    config.pop("metadata", None)
-    if metadata:
-        config["metadata"] = metadata
-    config["name"] = record.name
-    floor = int(record.ack_floor["stream_seq"])
-    if floor and retention != "workqueue":  # of a work queue, what was acknowledged is gone anyway
-        for key in ("deliver_policy", "opt_start_seq", "opt_start_time"):
-            config.pop(key, None)
-        config["deliver_policy"] = "by_start_sequence"
-        config["opt_start_seq"] = floor + 1
-    return config
 
 
 async def settled(js: JetStream, stream: str, wanted: t.Collection[str], patience: float) -> Listing[ConsumerInfo]:
@@ -77,7 +61,7 @@ async def finish_consumers(
     """
     stream = info.name
     records = expected(backup, js)
-    if not records:
+    if not backup.consumers:
         return [], []
     archived = [record.name for record in records if record.in_archive]
     listing = await settled(js, stream, archived, _PATIENCE_CLUSTERED if js.clustered else _PATIENCE)
@@ -91,18 +75,14 @@ async def finish_consumers(
             )
             continue
         try:
-            await js.create_consumer(stream, consumer_config(record, retention))
+            difference = await make_again(js, record, info, retention)
         except ApiError as exc:
             warnings.append(f"consumer {stream} > {record.name} was not in the archive and cannot be created: {exc}.")
             continue
         created.append(record.name)
-        floor = int(record.ack_floor["stream_seq"])
-        start = f"from sequence {floor + 1}" if floor else "from its own start"
-        pending = f"; {record.num_ack_pending} pending acknowledgements are lost" if record.num_ack_pending else ""
-        warnings.append(
-            f"consumer {stream} > {record.name} was not in the archive; it was created from the manifest and"
-            f" delivers {start}{pending}."
-        )
+        warnings.append(told(record, stream, difference))
+    present = {*silent, *(consumer.name for consumer in listing.items)}
+    warnings += ephemeral_left_out(stream, backup.consumers, [record.name for record in records], present)
     if js.clustered and int(info.config.get("num_replicas") or 1) > 1:
         await _wait_for_pending(js, stream, records)
     return created, warnings

@@ -18,9 +18,9 @@ from .._nats.errors import ApiError, NatsError
 from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
 from . import recreated
 from .account_restore import AccountRestore, AccountRestoreOptions, Member, order
-from .consumers import consumer_config
 from .manifest import ConsumerRecord, Manifest
 from .plan import RestoreOptions
+from .reposition import behind_floor
 from .session import Session
 
 _INTERVAL = 0.5
@@ -207,6 +207,6 @@ class Recovery:
                 pass
             else:
                 return
-        config: Json = consumer_config(record, retention)
+        config: Json = behind_floor(record, retention)
         await js.delete_consumer(stream, record.name)
         await js.create_consumer(stream, config)
