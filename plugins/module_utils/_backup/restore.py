@@ -11,6 +11,7 @@ import typing as t
 
 from .._nats.api import JetStream
 from .._nats.errors import ApiError
+from . import running
 from .errors import ConflictError
 from .fence import lift
 from .inspect import Backup, warnings_of
@@ -117,6 +118,7 @@ async def _carry_out(
         result = _conflict(result, backup, options, plan)
         if result.status == "skipped":
             return result
+        result = dataclasses.replace(result, warnings=(*result.warnings, *running.notes(plan, backup)))
         if check and keeper is not None:
             result = dataclasses.replace(result, safety_backup=keeper.cost(js, plan))
     if check:
