@@ -60,8 +60,7 @@ async def make_again(js: JetStream, record: ConsumerRecord, info: StreamInfo, re
     why = _why_not(js, record, info)
     if not why:
         try:
-            await _reset(js, stream, record, floor + 1)
-            return ""
+            return await _reset(js, stream, record, floor + 1)
         except NatsError as exc:
             if not isinstance(exc, (ApiError, PermissionDeniedError, RequestTimeoutError)):
                 raise
@@ -89,7 +88,7 @@ def _why_not(js: JetStream, record: ConsumerRecord, info: StreamInfo) -> str:
     return f"the stream ends before it, at {last}" if floor > last else ""
 
 
-async def _reset(js: JetStream, stream: str, record: ConsumerRecord, sequence: int) -> None:
+async def _reset(js: JetStream, stream: str, record: ConsumerRecord, sequence: int) -> str:
     until = (datetime.datetime.now(datetime.timezone.utc) + _PAUSE).strftime("%Y-%m-%dT%H:%M:%SZ")
     await js.create_consumer(stream, {**own_config(record), "pause_until": until})
     what = f"reset of consumer {stream} > {record.name}"
@@ -98,7 +97,13 @@ async def _reset(js: JetStream, stream: str, record: ConsumerRecord, sequence: i
         raise RequestTimeoutError(f"consumer {stream} > {record.name} is not where it was moved to.")
     own = str(record.config.get("pause_until") or ZERO)
     request = {"pause_until": own} if parse_ns(own) > time.time_ns() else {}
-    await js.call(f"CONSUMER.PAUSE.{stream}.{record.name}", request, what=f"end of pause of {stream} > {record.name}")
+    try:
+        await js.call(
+            f"CONSUMER.PAUSE.{stream}.{record.name}", request, what=f"end of pause of {stream} > {record.name}"
+        )
+    except (ApiError, PermissionDeniedError, RequestTimeoutError) as exc:
+        return f"it is paused until {until}, since its pause could not be ended ({exc})"
+    return ""
 
 
 def told(record: ConsumerRecord, stream: str, difference: str) -> str:
