@@ -183,6 +183,15 @@ def block_pieces(path: Path, stop: Stop = None, allowed: Allowance | None = None
         walker.finish()
 
 
+def files_size(path: Path) -> int:
+    """The size of all files in a V1 file, in bytes. Raises ArchiveError, OSError."""
+    walker, size = TarWalker(lambda _name, _size: 0), 0
+    for frame in frames_of(path):
+        members = walker.feed(frame.raw_length, lambda frame=frame: decode_frame(frame))  # type: ignore[misc]
+        size += sum(member.size for member in members)
+    return size
+
+
 def _parsed(path: Path, stop: Stop, known: int) -> Iterator[tuple[BlockParser, Iterator[Any]]]:
     parser: BlockParser | None = None
     allowed = allowance(path, known)

@@ -28,6 +28,7 @@ from .consumers import expected, settled
 from .drill_compare import NAMED, Reading, consumer_differences, doubts, read_and_compare
 from .drill_result import Drill, DrillOptions
 from .errors import RestoreError
+from .fitting import fitted
 from .inspect import Backup, inspect
 from .opened import open_data
 from .plan import look_at_target, wanted_config
@@ -139,7 +140,7 @@ class DrillRun:
             with _timed(seconds, "restore"):
                 result = await restore_selected(js, backup, options, target, asyncio.Lock(), check=False)
             info = await js.stream_info(result.stream)
-            records = expected(backup, js)
+            records = expected(fitted(backup, wanted_config(backup, options))[0], js)
             listing = await settled(js, info.name, [record.name for record in records], _PATIENCE)
             differences = consumer_differences(backup, records, listing.items, info.state)
             with _timed(seconds, "read"):

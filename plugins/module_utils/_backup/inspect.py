@@ -20,7 +20,7 @@ from . import forms, suspect
 from .against import against_manifest, consistency
 from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
 from .errors import InvalidBackupError
-from .manifest import ConsumerRecord, Manifest, load_manifest, sequences
+from .manifest import ConsumerRecord, Manifest, load_manifest
 from .suspect import SUSPECT
 
 #: What is wrong with a directory, and what it means for a restore; the archive's own are in _archive/report.py.
@@ -60,6 +60,7 @@ class Backup:
     problems: tuple[Problem, ...] = ()
     derived: bool = False
     place: tuple[int, int] | None = None
+    fitted: tuple[ConsumerRecord, ...] | None = None
 
     @property
     def valid(self) -> bool:
@@ -75,22 +76,15 @@ class Backup:
 
     @property
     def consumers(self) -> tuple[ConsumerRecord, ...]:
-        """The consumers, from the manifest if there is one, else from the archive."""
+        """The consumers, from the manifest if there is one, else from the archive; those that fit a stream first."""
+        if self.fitted is not None:
+            return self.fitted
         if self.manifest is not None:
             return self.manifest.consumers
         if self.report is None:
             return ()
         return tuple(
-            ConsumerRecord(
-                name=consumer.name,
-                config=consumer.config,
-                delivered=sequences((consumer.state or {}).get("delivered") or {}),
-                ack_floor=sequences((consumer.state or {}).get("ack_floor") or {}),
-                num_ack_pending=int((consumer.state or {}).get("num_ack_pending") or 0),
-                num_redelivered=int((consumer.state or {}).get("num_redelivered") or 0),
-                created="",
-                in_archive=True,
-            )
+            ConsumerRecord.archived(consumer.name, consumer.config, consumer.state or {})
             for consumer in self.report.consumers
         )
 

@@ -68,6 +68,20 @@ class ConsumerRecord:
     num_pending: int = 0
 
     @classmethod
+    def archived(cls, name: str, config: Json, state: Json) -> ConsumerRecord:
+        """A consumer as an archive has it."""
+        return cls(
+            name=name,
+            config=config,
+            delivered=sequences(state.get("delivered") or {}),
+            ack_floor=sequences(state.get("ack_floor") or {}),
+            num_ack_pending=int(state.get("num_ack_pending") or 0),
+            num_redelivered=int(state.get("num_redelivered") or 0),
+            created="",
+            in_archive=True,
+        )
+
+    @classmethod
     def of(cls, info: ConsumerInfo, *, in_archive: bool) -> ConsumerRecord:
         return cls(
             name=info.name,

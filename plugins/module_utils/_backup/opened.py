@@ -10,9 +10,12 @@ import contextlib
 import os
 import typing as t
 
+from .._archive.lowered import Edit, with_replicas
 from .._files.reading import DATA, open_descriptor
+from .._nats.model import Json
 from .errors import InvalidBackupError
 from .inspect import Backup
+from .limits import replicas_of
 from .manifest import load_manifest
 
 
@@ -30,6 +33,46 @@ def open_data(backup: Backup) -> t.Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+class Data:
+    """What is sent of an open data file: its bytes, and those of C(edits) where there are such."""
+
+    def __init__(self, descriptor: int, edits: t.Sequence[Edit] = ()) -> None:
+        self._descriptor = descriptor
+        self._edits = list(edits)
+        self._at = 0
+        self._waiting = b""
+
+    def read(self, size: int) -> bytes:
+        """The next C(size) bytes or fewer; empty at the end."""
+        if not self._waiting and self._edits and self._edits[0].offset == self._at:
+            edit = self._edits.pop(0)
+            self._waiting = edit.data
+            self._at += edit.length
+            os.lseek(self._descriptor, self._at, os.SEEK_SET)
+        if self._waiting:
+            part, self._waiting = self._waiting[:size], self._waiting[size:]
+            return part
+        if self._edits:
+            size = min(size, self._edits[0].offset - self._at)
+        part = os.read(self._descriptor, size)
+        self._at += len(part)
+        return part
+
+
+def data_of(backup: Backup, descriptor: int, config: Json) -> Data:
+    """The data to send for a stream with C(config): consumers in it have no more replicas than the stream.
+
+    Raises ArchiveError, OSError.
+    """
+    most = replicas_of(config)
+    wanted = {record.name: int(record.config.get("num_replicas") or 0) for record in backup.consumers}
+    if backup.fitted is None and all(number <= most for number in wanted.values()):
+        return Data(descriptor)
+    held = f"/proc/self/fd/{descriptor}"
+    path = held if os.path.exists(held) else backup.data
+    return Data(descriptor, with_replicas(path, backup.format, wanted, most))
 
 
 def _exchanged(backup: Backup) -> InvalidBackupError:

@@ -11,17 +11,21 @@ import dataclasses
 from .._archive.times import ZERO, parse_ns
 from .._archive.wanted import Selection
 from .._nats.api import JetStream, check_stream_name
+from .._nats.hops import far
 from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
 from . import compare, preflight
+from .consumer_limits import ConsumerCheck, ServerLimits, ask_limits
 from .consumers import expected, settled
 from .fence import opened
 from .held import as_held, may_hold_less, note_on
 from .inspect import Backup
+from .limits import Allowance
 from .manifest import ConsumerRecord
 from .put_back import sentence
 from .relax import attainable
 from .sender import Upload
 from .sources import same_but_starts, sourced
+from .trial import ask, consumers_of
 
 # Seconds to wait for the consumers of a stream that is there: one may just be electing its leader.
 _PATIENCE = 6.0
@@ -64,19 +68,23 @@ class RestoreOptions:
 class Target:
     """The account to restore into, as it was when the run began.
 
-    C(sourced) are streams from which others source, there or in what the run restores.
+    C(sourced) are streams from which others source, there or in what the run restores. C(planned) are those that a run
+    in check mode would have restored by now, by name.
     """
 
     account: Json
     streams: Listing[StreamInfo]
     sourced: frozenset[str] = frozenset()
+    limits: ServerLimits = dataclasses.field(default_factory=ServerLimits)
+    planned: dict[str, StreamInfo] = dataclasses.field(default_factory=dict)
 
 
 async def look_at_target(js: JetStream) -> Target:
     """Gather what every restore of a run needs to know of the account."""
     streams = await js.streams()
     account = await js.call("INFO", what="JetStream account info")
-    return Target(account, streams, sourced(info.config for info in streams.items))
+    limits = await ask_limits(js, streams.items)
+    return Target(account, streams, sourced(info.config for info in streams.items), limits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,11 +130,11 @@ def wanted_config(backup: Backup, options: RestoreOptions) -> Json:
 
 
 async def make_plan(
-    js: JetStream, backup: Backup, options: RestoreOptions, target: Target, *, fresh: bool = False
+    js: JetStream, backup: Backup, options: RestoreOptions, target: Target, *, fresh: bool = False, check: bool = False
 ) -> Plan:
     """Compare the backup with what is there and decide. Raises what makes the restore impossible, ConflictError not.
 
-    C(fresh): the stream of that name came or went since C(target) was looked at.
+    C(fresh): the stream of that name came or went since C(target) was looked at. C(check): nothing will be carried out.
     """
     backup.require_valid()
     config = wanted_config(backup, options)
@@ -148,18 +156,27 @@ async def make_plan(
         plan = dataclasses.replace(plan, relaxed=relaxed, fenced=unfenced is not None)
         if plan.changes and not fresh:
             # The list may be seconds old: decide on what is there now.
-            return await make_plan(js, backup, options, target, fresh=True)
+            return await make_plan(js, backup, options, target, fresh=True, check=check)
         if plan.action != "replace" or (not options.replaces(existing) and not plan.debris):
             return plan
     if not options.preflight:
         return plan
     preflight.check_format(backup, config, js)
     preflight.check_interest(config, backup)
+    preflight.check_name(config, backup, existing)
     preflight.check_replicas(config, js)
     preflight.check_subjects(config, target.streams.items)
-    preflight.check_limits(config, backup, target.account, existing)
+    allow = Allowance(config, target.account, target.streams.items, js.line, target.planned)
+    need = await preflight.need_of(backup, allow)
+    notes = preflight.check_limits(config, allow, need, target.streams)
+    clustered = js.clustered or far(js)
+    ConsumerCheck(config, allow, target.limits, counted=not clustered).check(list(consumers_of(backup)))
+    if check:
+        target.planned[name] = StreamInfo(config, backup.state, "")
     await preflight.check_message_size(backup, js)
-    return plan
+    if existing is not None:
+        await ask(js, backup, config, existing, is_origin=name in target.sourced)
+    return dataclasses.replace(plan, warnings=(*plan.warnings, *notes))
 
 
 async def _examine(

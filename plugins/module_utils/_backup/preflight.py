@@ -7,18 +7,24 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import typing as t
 
 from .._archive.natswalk import walk
+from .._archive.reader import files_size
 from .._archive.subjects import overlaps
 from .._nats import lines
 from .._nats.api import JetStream
 from .._nats.hops import far
-from .._nats.model import Json, StreamInfo
+from .._nats.model import Json, Listing, StreamInfo
 from .._shape.jetstream import wrong_in_config
 from .errors import RestoreError
 from .inspect import Backup
+from .limits import Allowance, Need
 from .manifest import ConsumerRecord
+
+# What a file's name can have.
+_LONGEST_NAME = 255
 
 
 def check_shape(config: Json) -> None:
@@ -129,31 +135,36 @@ def check_subjects(config: Json, others: t.Iterable[StreamInfo]) -> None:
                     )
 
 
-def check_limits(config: Json, backup: Backup, account: Json, replaced: StreamInfo | None) -> None:
-    """Refuse what the account's limits do not allow. Raises RestoreError."""
-    tiers = account.get("tiers") or {}
-    tier = tiers.get(f"R{int(config.get('num_replicas') or 1)}", {} if tiers else account)
-    limits = tier.get("limits") or {}
-    if not limits:
-        return
-    kind = "memory" if config.get("storage") == "memory" else "storage"
-    name, most = config["name"], int(limits.get("max_streams") or -1)
-    if most > 0 and replaced is None and int(tier.get("streams") or 0) >= most:
+async def need_of(backup: Backup, allow: Allowance) -> Need:
+    """What the archive asks for. The files of a V1 archive are measured only where there is a limit for them."""
+    need = Need(backup.format, int(backup.state.get("bytes") or 0))
+    if backup.format != "V1" or allow.left() is None:
+        return need
+    size = await asyncio.get_running_loop().run_in_executor(None, files_size, backup.data)
+    return dataclasses.replace(need, tar=size)
+
+
+def check_limits(config: Json, allow: Allowance, need: Need, streams: Listing[StreamInfo]) -> list[str]:
+    """Refuse what the account's limits do not allow; returns warnings. Raises RestoreError."""
+    unknown = {*streams.missing, *streams.offline} - {config["name"]}
+    refusal = allow.refusal(need, offline=len(unknown))
+    if refusal is not None:
         raise RestoreError(
-            f"stream {name}: the account has {tier.get('streams')} of at most {most} streams.",
-            error="insufficient_resources",
+            f"stream {config['name']}: {refusal.reason}. {refusal.remedy}.",
+            error=refusal.error,
+            err_code=refusal.err_code,
         )
-    room = int(limits.get(f"max_{kind}") or -1)
-    factor = 1 if tiers else int(config.get("num_replicas") or 1)
-    need = int(backup.state.get("bytes") or 0) * factor
-    freed = int(replaced.state.get("bytes") or 0) * factor if replaced is not None else 0
-    used = int(tier.get(kind) or 0) - freed
-    if room >= 0 and used + need > room:
-        raise RestoreError(
-            f"stream {name} needs {need} bytes of {kind}; the account has {max(room - used, 0)} of {room} left."
-            " Raise the limit, or set replicas lower.",
-            error="insufficient_resources",
-        )
+    left, wanted = allow.left(), need.bytes * allow.replicas
+    if left is None or wanted <= left:
+        return []
+    return [_over(config["name"], allow.kind, wanted, max(left, 0))]
+
+
+def _over(name: str, kind: str, wanted: int, left: int) -> str:
+    return (
+        f"stream {name}: it needs {wanted} bytes of {kind}, and {left} are left of the account's limit. Servers"
+        " restore it all the same, and then refuse new messages. Raise the limit."
+    )
 
 
 async def check_message_size(backup: Backup, js: JetStream) -> None:
@@ -185,6 +196,19 @@ async def check_message_size(backup: Backup, js: JetStream) -> None:
             f"stream {backup.stream}: message {sequence} has {size} bytes, more than the server's max_payload of"
             f" {limit}. Raise max_payload there.",
             error="message_too_large",
+        )
+
+
+def check_name(config: Json, backup: Backup, existing: StreamInfo | None) -> None:
+    """Refuse to replace a stream whose files a server cannot remove: it moves them to a name that is longer by one."""
+    name = config["name"]
+    if existing is None or backup.format != "V2" or existing.config.get("storage") == "memory":
+        return
+    if len(name.encode()) >= _LONGEST_NAME:
+        raise RestoreError(
+            f"stream {name}: a name of {_LONGEST_NAME} bytes is too long for a server to remove the stream's files, so"
+            " that nothing can be restored in its place. Restore under another name (stream).",
+            error="invalid_stream_name",
         )
 
 

@@ -14,8 +14,9 @@ from .._nats.errors import ApiError
 from . import running
 from .errors import ConflictError
 from .fence import lift
+from .fitting import fitted
 from .inspect import Backup, warnings_of
-from .plan import Plan, RestoreOptions, Target, make_plan
+from .plan import Plan, RestoreOptions, Target, make_plan, wanted_config
 from .presence import Presence, marker_of, require_ended
 from .restoring import OccupiedError, Restoring, Slot
 from .results import RestoreResult
@@ -44,9 +45,12 @@ async def restore_stream(
     keeps what a stream holds before it is replaced.
     """
     began = ""
+    backup, notes = fitted(backup, wanted_config(backup, options))
     for attempt in range(_ATTEMPTS):
         try:
             result = await _try(js, backup, options, target, slot, keeper, check=check, fresh=attempt > 0)
+            if result.changed:
+                result = dataclasses.replace(result, warnings=(*result.warnings, *notes))
             return dataclasses.replace(result, status=began) if began and result.status == "finished" else result
         except OccupiedError as exc:
             began = exc.values.get("began") or began
@@ -71,7 +75,7 @@ async def _try(
     check: bool,
     fresh: bool,
 ) -> RestoreResult:
-    plan = await make_plan(js, backup, options, target, fresh=fresh)
+    plan = await make_plan(js, backup, options, target, fresh=fresh, check=check)
     if plan.existing is not None and marker_of(plan.existing):
         await require_ended(js, plan.existing, wait=not check)
         if not check:

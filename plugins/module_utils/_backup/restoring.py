@@ -24,7 +24,7 @@ from .finish import notes_on_loss, settle
 from .held import as_held, note_on
 from .inspect import Backup
 from .live_sources import hold_back
-from .opened import open_data
+from .opened import data_of, open_data
 from .plan import Plan, RestoreOptions, Target
 from .presence import Presence
 from .put_back import put_back, sentence
@@ -34,6 +34,7 @@ from .room import clean_up, make_room, reveal
 from .safety import REPLACED
 from .sender import Sender
 from .sources import last_copied, same_but_starts, start_behind
+from .writer import in_thread
 
 if t.TYPE_CHECKING:
     from .keeper import Keeper
@@ -88,7 +89,7 @@ class Restoring:
                 await keeper.take(self._js, plan)
             async with slot:
                 if plan.action == "replace":
-                    await make_room(self._js, plan, keeper)
+                    await make_room(self._js, self._backup, plan, keeper)
                 self._warnings += await hold_back(self._js, plan.name, self._target.streams)
                 relaxed, info = await self._send_until_taken(status)
         if keeper is not None:
@@ -195,7 +196,8 @@ class Restoring:
             await reveal(self._js, request["config"], self._presence, replace=replace)
             raise OccupiedError(exc.message) from exc
         with open_data(self._backup) as descriptor:
-            answer = await Sender(self._js, self._plan.name, subject, self._options.upload).send(descriptor)
+            data = await in_thread(lambda _stop: data_of(self._backup, descriptor, config))
+            answer = await Sender(self._js, self._plan.name, subject, self._options.upload).send(data.read)
         return StreamInfo.parse(read_answer(answer, f"restore of {self._plan.name}", "the restore's end", STREAM))
 
     async def _clean_up(self) -> None:

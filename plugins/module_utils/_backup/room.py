@@ -15,10 +15,12 @@ from .._nats.api import JetStream
 from .._nats.errors import ApiError, NatsError, PermissionDeniedError, RequestTimeoutError
 from .._nats.model import Json
 from .compare import MARKER
-from .errors import ConflictError, LockedError, RestoreError
+from .errors import ConflictError, LockedError
+from .inspect import Backup
 from .plan import Plan, Target
 from .presence import Presence, marker_of, patience
-from .relax import probe_config, probe_name
+from .relax import probe_name
+from .trial import prove
 
 if t.TYPE_CHECKING:
     from .keeper import Keeper
@@ -42,13 +44,13 @@ async def clear_probe(js: JetStream, name: str, target: Target) -> None:
         await delete_if_there(js, probe)
 
 
-async def make_room(js: JetStream, plan: Plan, keeper: Keeper | None) -> None:
+async def make_room(js: JetStream, backup: Backup, plan: Plan, keeper: Keeper | None) -> None:
     """Delete the stream to be replaced, after proof that its successor can be placed. Raises RestoreError.
 
     C(keeper) sees to it that what the stream holds is kept.
     """
     if not plan.debris:
-        await _probe(js, plan.config)
+        await prove(js, backup, plan.config, plan.existing)
     async with keeper.closed(js) if keeper is not None and not plan.debris else contextlib.nullcontext():
         await _delete_old(js, plan)
 
@@ -63,22 +65,6 @@ async def _delete_old(js: JetStream, plan: Plan) -> None:
             " what it is, then run again."
         )
     await delete_if_there(js, plan.name)
-
-
-async def _probe(js: JetStream, config: Json) -> None:
-    probe = probe_config(config)
-    try:
-        await js.create_stream(probe)
-    except ApiError as exc:
-        if exc.error == "maximum_streams_limit":
-            return
-        raise RestoreError(
-            f"stream {config['name']} is not replaced: a stream with the same configuration cannot be created"
-            f" ({exc.description}). The stream is untouched; change replicas, placement, storage or config.",
-            error=exc.error,
-            err_code=exc.err_code,
-        ) from exc
-    await delete_if_there(js, probe["name"])
 
 
 async def reveal(js: JetStream, config: Json, presence: Presence, *, replace: bool) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import os
 import time
 import typing as t
 
@@ -67,8 +66,8 @@ class Sender:
         self._last = time.monotonic()
         self._end = self._last + upload.timeout
 
-    async def send(self, descriptor: int) -> bytes:
-        """Send an open file and return the server's last answer, a stream_create_response.
+    async def send(self, read: t.Callable[[int], bytes]) -> bytes:
+        """Send what C(read) gives and return the server's last answer, a stream_create_response.
 
         Raises RestoreError when the server refuses a chunk or drops the restore, StalledError, and the errors of the
         connection.
@@ -77,7 +76,7 @@ class Sender:
         unwatch = self._connection.watch(self._on_connection)
         subscription = await self._connection.subscribe(f"{self._inbox}.*", self._on_answer)
         try:
-            await self._send_chunks(descriptor)
+            await self._send_chunks(read)
             await self._wait(self._drained(), self._upload.stall_timeout)
             await self._connection.publish(self._subject, b"", reply=f"{self._inbox}.end")
             return await self._wait_for_the_end()
@@ -110,10 +109,10 @@ class Sender:
         with contextlib.suppress(NatsError):
             await self._connection.publish(self._subject, b"-")  # a chunk that wants no answer is none
 
-    async def _send_chunks(self, descriptor: int) -> None:
+    async def _send_chunks(self, read: t.Callable[[int], bytes]) -> None:
         loop = asyncio.get_running_loop()
         size = self._size
-        while block := await loop.run_in_executor(None, os.read, descriptor, max(_READ // size, 1) * size):
+        while block := await loop.run_in_executor(None, read, max(_READ // size, 1) * size):
             for start in range(0, len(block), size):
                 chunk = block[start : start + size]
                 if not self._sent:

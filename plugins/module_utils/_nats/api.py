@@ -35,9 +35,9 @@ _READS = re.compile(r"INFO|(STREAM|CONSUMER)\.(INFO|LIST)\..*|STREAM\.(LIST|MSG\
 
 def check_stream_name(name: str) -> None:
     """Raise OptionsError unless C(name) can be a stream's name."""
-    if not name or len(name) > 255 or re.search(r"[\s.*>/\\\x00-\x1f\x7f]", name):
+    if not name or len(name.encode("utf-8", "replace")) > 255 or re.search(r"[\s.*>/\\\x00-\x1f\x7f]", name):
         raise OptionsError(
-            f"{name!r} is not a legal stream name: it must have 1 to 255 characters and no white space, '.', '*', '>',"
+            f"{name!r} is not a legal stream name: it must have 1 to 255 bytes and no white space, '.', '*', '>',"
             " '/' or '\\'.",
             error="invalid_stream_name",
         )
