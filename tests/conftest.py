@@ -16,10 +16,11 @@ import pytest
 from hypothesis import settings
 
 # Safety backups of replaced streams: never into the directories of the machine that runs the tests. One that the
-# environment names is somebody's own, and stays: only the one made here is removed.
+# environment names is somebody's own, and stays: only what was made here is removed.
 if "NATSOPS_SAFETY_PATH" not in os.environ:
-    os.environ["NATSOPS_SAFETY_PATH"] = tempfile.mkdtemp(prefix="natsops-safety-")
-    atexit.register(shutil.rmtree, os.environ["NATSOPS_SAFETY_PATH"], ignore_errors=True)
+    _MADE = tempfile.mkdtemp(prefix="natsops-safety-")
+    os.environ["NATSOPS_SAFETY_PATH"] = os.path.join(_MADE, "kept")
+    atexit.register(shutil.rmtree, _MADE, ignore_errors=True)
 
 _TESTS = str(Path(__file__).resolve().parent)
 if _TESTS not in sys.path:

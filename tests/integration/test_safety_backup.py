@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import stat
@@ -17,9 +18,10 @@ from typing import Any
 
 import pytest
 
-from integration.harm import MARKER, MIB, api, fill, publish, tree, wait_until
+from integration.harm import MARKER, MIB, api, fill, publish, small_disk, tree, wait_until
 from servers import Options, Server, oracle
 from servers.ansible import ModuleProcess, playbook_environment, run_module
+from servers.config import User
 from servers.proxy import Proxy
 
 V1_LINE = "2.12.15"
@@ -260,3 +262,143 @@ def _later(scene: Scene) -> bool:
     threading.Event().wait(4.0)
     scene.proxy.resume()
     return True
+
+
+def _create(server: Server, name: str, **config: Any) -> None:
+    api(server, f"STREAM.CREATE.{name}", {"name": name, "subjects": [f"{name}.>"], **config})
+
+
+def test_only_what_never_had_a_message(server_version: str, tmp_path: Path) -> None:
+    """replace_empty: an application made its stream anew, empty; a stream that was emptied is another thing."""
+    with Server(Options(version=server_version)) as server:
+        fill(server, "BIG", 100_000, message=1000)
+        backup = {**server.connection(), "path": str(tmp_path / "BIG")}
+        run_module("jetstream_stream_backup", {**backup, "stream": "BIG"})
+        before = picture(server)
+        args = {**backup, "on_conflict": "replace_empty", "safety_path": str(tmp_path / "safety")}
+        api(server, "STREAM.PURGE.BIG")
+        publish(server, "BIG", 1, 10, "live")
+        api(server, "STREAM.PURGE.BIG")
+        for check in (True, False):
+            refused = run_module(RESTORE, args, check=check)
+            assert (refused["failed"], refused["error"]) == (True, "stream_exists"), refused
+            assert "replace_empty" in refused["msg"]
+        api(server, "STREAM.DELETE.BIG")
+        _create(server, "BIG")
+        predicted = run_module(RESTORE, args, check=True)
+        assert (predicted["status"], predicted["lost"]["messages"]) == ("would_replace", 0), predicted
+        result = run_module(RESTORE, args)
+        assert result["status"] == "replaced", result
+        assert oracle.compare(before, picture(server)) == []
+        assert run_module(RESTORE, args)["changed"] is False
+        assert not (tmp_path / "safety").exists()
+
+
+def test_empty_stream_fills_just_then(server_version: str, tmp_path: Path) -> None:
+    """Somebody publishes between the look and the deletion: nothing is deleted."""
+    with Server(Options(version=server_version)) as server, Proxy(server.port) as proxy:
+        fill(server, "BIG", 100_000, message=1000)
+        place = {"path": str(tmp_path / "BIG"), "safety_path": str(tmp_path / "safety")}
+        run_module("jetstream_stream_backup", {**server.connection(), "path": place["path"], "stream": "BIG"})
+        api(server, "STREAM.DELETE.BIG")
+        _create(server, "BIG")
+        proxy.set_delay(0.2)
+        args = {**server.connection(), **place, "servers": [proxy.url], "on_conflict": "replace_empty"}
+        process = ModuleProcess(RESTORE, args)
+        wait_until(lambda: any("natsops_probe" in name for name in oracle.stream_names(server)), "the probe", 60)
+        publish(server, "BIG", 1, 10, "live")
+        result = process.wait(60)
+        assert (result["failed"], result["error"], result["now"]) == (True, "stream_exists", "old stream"), result
+        info = oracle.stream_info(server, "BIG")
+        assert (info["state"]["messages"], info["config"]["subjects"]) == (1, ["BIG.>"])
+        assert FENCE not in (info["config"].get("metadata") or {})
+
+
+@pytest.mark.parametrize("version", [V1_LINE, "newest"])
+def test_publishers_go_on(version: str, server_version: str, tmp_path: Path) -> None:
+    """Every message that was acknowledged is in the safety backup or in the new stream: none falls between."""
+    wanted = server_version if version == "newest" else version
+    with Server(Options(version=wanted)) as server, Server(Options(version=wanted)) as other:
+        fill(server, "BIG", 2 * MIB)
+        args = {**server.connection(), "path": str(tmp_path / "BIG")}
+        run_module("jetstream_stream_backup", {**args, "stream": "BIG"})
+        args["safety_path"] = str(tmp_path / "safety")
+        acknowledged: list[bytes] = []
+        stop = threading.Event()
+        publisher = threading.Thread(target=_keep_publishing, args=(server, acknowledged, stop))
+        publisher.start()
+        try:
+            wait_until(lambda: len(acknowledged) > 50, "publishers at work")
+            result = run_module(RESTORE, {**args, "on_conflict": "replace"}, timeout=180)
+            seen = len(acknowledged)
+            wait_until(lambda: len(acknowledged) > seen + 20, "publishers go on")
+        finally:
+            stop.set()
+            publisher.join(30)
+        kept = (result.get("safety_backup") or {}).get("path")
+        assert kept, result
+        assert result["status"] == "replaced" or result["error"] == "verification_failed", result
+        back = run_module(RESTORE, {**other.connection(), "path": kept})
+        assert back["status"] == "created", back
+        found = {message.data for name in (server, other) for message in oracle.dump(name, "BIG")}
+        missing = [data for data in acknowledged if data not in found]
+        assert missing == [], (len(missing), len(acknowledged))
+
+
+def _keep_publishing(server: Server, acknowledged: list[bytes], stop: threading.Event) -> None:
+    async def work() -> None:
+        client = await oracle.connect(server)
+        number = 0
+        try:
+            while not stop.is_set():
+                data = b"live %d" % number
+                number += 1
+                try:
+                    answer = await client.request("BIG.live", data, timeout=1)
+                except Exception:
+                    await asyncio.sleep(0.01)
+                    continue
+                if "error" not in json.loads(answer.data):
+                    acknowledged.append(data)
+        finally:
+            await client.close()
+
+    oracle.run(work())
+
+
+def test_refused_where_it_cannot_be_taken(tmp_path: Path) -> None:
+    """No room, no rights, a stream in memory before 2.15, a place inside the backups: nothing is touched."""
+    user = User("nosnap", permissions={"publish": {"deny": ["$JS.API.STREAM.SNAPSHOT.>"]}})
+    with Server(Options(version=V1_LINE, users=(user,))) as server:
+        fill(server, "BIG", 100_000, message=1000)
+        account = tmp_path / "account"
+        run_module("jetstream_account_backup", {**server.connection(), "path": str(account), "sets": True})
+        (backup,) = account.glob("2*Z/BIG")
+        publish(server, "BIG", 3, 100, "live")
+        before = picture(server)
+        args = {"path": str(backup), "on_conflict": "replace", "safety_path": str(tmp_path / "kept" / "safety")}
+        app = server.connection()
+        # Rights are known to the server only, so check mode cannot tell.
+        denied = run_module(RESTORE, {**server.connection("nosnap"), **args})
+        assert (denied["failed"], denied["error"], denied["now"]) == (True, "permission_denied", "old stream"), denied
+        assert "safety_backup: false" in denied["msg"]
+        for place in (backup / "safety", account / "safety", account.parent / "safety"):
+            for check in (True, False):
+                inside = run_module(RESTORE, {**app, **args, "safety_path": str(place)}, check=check)
+                assert inside["failed"], inside
+                assert inside["error"] == "path_invalid", inside
+        with small_disk(tmp_path / "full", 64 * 1024):
+            for check in (True, False):
+                full = run_module(RESTORE, {**app, **args, "safety_path": f"{tmp_path}/full/safety"}, check=check)
+                assert (full["failed"], full["error"], full["now"]) == (True, "no_space", "old stream"), full
+        assert oracle.compare(before, picture(server)) == []
+        api(server, "STREAM.DELETE.BIG")
+        _create(server, "BIG", storage="memory")
+        publish(server, "BIG", 3, 100, "memory")
+        before = picture(server)
+        for check in (True, False):
+            memory = run_module(RESTORE, {**app, **args}, check=check)
+            assert (memory["failed"], memory["error"]) == (True, "memory_stream_unsupported"), memory
+            assert "safety_backup: false" in memory["msg"]
+        assert oracle.compare(before, picture(server)) == []
+        assert run_module(RESTORE, {**app, **args, "safety_backup": False})["status"] == "replaced"

@@ -112,11 +112,13 @@ def relax_after(error: ApiError, relaxed: Relaxed) -> Relaxed | None:
         # A cluster can take its own half-made stream for another one; with one replica there is no such race.
         request["num_replicas"] = 1
         return dataclasses.replace(relaxed, request=request)
-    if error.err_code == 10030 and request.get("max_msg_size") != -1:
+    # V1 restores put the words about a consumer or the stream into an error of their own (10062).
+    text = error.description
+    if (error.err_code == 10030 or "must have max message size" in text) and request.get("max_msg_size") != -1:
         # Its origin takes larger messages, and is not to be seen from here.
         request["max_msg_size"] = -1
         return dataclasses.replace(relaxed, request=request)
-    if error.err_code == 10026 and request.get("max_consumers") != -1:
+    if (error.err_code == 10026 or "maximum consumers limit" in text) and request.get("max_consumers") != -1:
         request["max_consumers"] = -1
         return dataclasses.replace(relaxed, request=request)
     return None
