@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import signal
 import stat
@@ -337,11 +338,12 @@ def test_publishers_go_on(version: str, server_version: str, tmp_path: Path) -> 
             publisher.join(30)
         kept = (result.get("safety_backup") or {}).get("path")
         assert kept, result
-        assert result["status"] == "replaced" or result["error"] == "verification_failed", result
+        # Whatever becomes of the comparison: what publishers have written into the new stream is never deleted.
+        assert result.get("status") == "replaced" or result["now"] == "new stream", result
         back = run_module(RESTORE, {**other.connection(), "path": kept})
         assert back["status"] == "created", back
-        found = {message.data for name in (server, other) for message in oracle.dump(name, "BIG")}
-        missing = [data for data in acknowledged if data not in found]
+        found = {message.sha256 for name in (server, other) for message in oracle.dump(name, "BIG")}
+        missing = [data for data in acknowledged if hashlib.sha256(data).hexdigest() not in found]
         assert missing == [], (len(missing), len(acknowledged))
 
 
