@@ -43,8 +43,10 @@ test-cores: venv ## a short real round on every supported ansible-core (CORES='2
 build: venv ## build the collection, then install it and run it from the tarball
 	@$(RUN) -m tools.build
 
+# The server is obtained while the environment is made: building it takes a minute, and needs no more than Python.
 demo: ## a cluster loses a server, its quorum and everything, and comes back (VERB=node_loss: one chapter)
-	@python="$$($(PYTHONS))" && "$$python" tests/tools/environment.py .cache/venv-demo tests/requirements-runtime.txt
+	@python="$$($(PYTHONS))" && { PYTHONPATH=tests "$$python" -m servers.binaries >/dev/null & } && \
+	  "$$python" tests/tools/environment.py .cache/venv-demo tests/requirements-runtime.txt && wait
 	@PYTHONPATH=tests .cache/venv-demo/bin/python -m demo.demo $(VERB)
 
 bench: ## measure against the nats command line (BENCH_ARGS for more words)
