@@ -27,11 +27,33 @@ from .evidence import account, api, data_of, flip, make_stream, publish, run_her
 from .foretelling import said
 
 MODULES = sorted(path.stem for path in (checkout.ROOT / "plugins" / "modules").glob("jetstream_*.py"))
-#: May look, but neither read nor write streams.
-NO_RIGHTS = User(
-    "looker",
+#: Each may do everything but one thing that a replacement needs.
+DENIED = {
+    "restore": "$JS.API.STREAM.RESTORE.>",
+    "data": "$JS.SNAPSHOT.RESTORE.>",
+    "update": "$JS.API.STREAM.UPDATE.ONE",
+    "delete": "$JS.API.STREAM.DELETE.ONE",
+    "create": "$JS.API.STREAM.CREATE.>",
+    "snapshot": "$JS.API.STREAM.SNAPSHOT.>",
+    "ack": "$JS.SNAPSHOT.ACK.>",
+}
+LIMITED = tuple(User(name, permissions={"publish": {"deny": [subject]}}) for name, subject in DENIED.items())
+#: May do what a restore of another stream needs.
+NARROW = User(
+    "narrow",
     permissions={
-        "publish": {"deny": ["$JS.API.STREAM.SNAPSHOT.>", "$JS.API.STREAM.RESTORE.>", "$JS.API.STREAM.CREATE.>"]}
+        "publish": {
+            "allow": [
+                "$JS.API.INFO",
+                "$JS.API.STREAM.*.TWO",
+                "$JS.API.*.LIST",
+                "$JS.API.CONSUMER.LIST.*",
+                "$SYS.REQ.USER.INFO",
+                "$JS.SNAPSHOT.>",
+                "_INBOX.>",
+                "$JS.API.STREAM.INFO.*",
+            ]
+        }
     },
 )
 
@@ -73,7 +95,7 @@ class Case:
 
 @pytest.fixture(scope="module")
 def running(server_version: str) -> Iterator[Server]:
-    with Server(Options(version=server_version, users=(NO_RIGHTS,))) as server:
+    with Server(Options(version=server_version, users=(*LIMITED, NARROW))) as server:
         yield server
 
 
@@ -233,6 +255,18 @@ CASES: dict[str, dict[str, Case]] = {
         "too many replicas for a replacement": Case(
             lambda w: {"path": f"{diverged(w)}/ONE", "on_conflict": "replace", "replicas": 3},
             word="replicas_unsupported",
+        ),
+        **{
+            f"replaced without the right to {user}": Case(
+                lambda w: {"path": f"{diverged(w)}/ONE", "on_conflict": "replace"}, user=user, word="permission_denied"
+            )
+            for user in DENIED
+        },
+        "of another stream's user": Case(
+            lambda w: {"path": f"{without(w, 'ONE')}/ONE"}, user="narrow", word="permission_denied"
+        ),
+        "restored without the right to restore": Case(
+            lambda w: {"path": f"{without(w, 'ONE')}/ONE"}, user="restore", word="permission_denied"
         ),
     },
     RESTORE: {

@@ -20,6 +20,7 @@ from .plan import Plan, RestoreOptions, Target, make_plan, wanted_config
 from .presence import Presence, marker_of, require_ended
 from .restoring import OccupiedError, Restoring, Slot
 from .results import RestoreResult
+from .rights import require_rights
 from .room import clear_probe
 from .safety import REPLACED
 
@@ -125,6 +126,8 @@ async def _carry_out(
         result = dataclasses.replace(result, warnings=(*result.warnings, *running.notes(plan, backup)))
         if check and keeper is not None:
             result = dataclasses.replace(result, safety_backup=keeper.cost(js, plan))
+    if plan.action in ("create", "replace"):
+        require_rights(js, plan.name, replaces=replaces, keeps=keeper is not None)
     if check:
         action = "create" if plan.debris else plan.action
         return dataclasses.replace(result, status="would_replace" if resumed else f"would_{action}")

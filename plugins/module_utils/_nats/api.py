@@ -50,12 +50,13 @@ class JetStream:
         self.connection = connection
         options = connection.options
         if options.api_prefix:
-            self._prefix = options.api_prefix.rstrip(".")
+            self.prefix = options.api_prefix.rstrip(".")
         else:
-            self._prefix = f"$JS.{options.domain}.API" if options.domain else "$JS.API"
+            self.prefix = f"$JS.{options.domain}.API" if options.domain else "$JS.API"
         self.line = Line.of(str(connection.info.get("version", "")))
         self.api_level = 0
         self.domain = ""
+        self.permissions: Json = {}
 
     @property
     def clustered(self) -> bool:
@@ -71,15 +72,15 @@ class JetStream:
         if _READS.fullmatch(subject):
             again = LIST_TIMEOUT if "LIST" in subject.split(".")[:2] else _ASK_AGAIN
         try:
-            message = await self.connection.request(f"{self._prefix}.{subject}", payload, timeout=timeout, again=again)
+            message = await self.connection.request(f"{self.prefix}.{subject}", payload, timeout=timeout, again=again)
         except NoRespondersError as exc:
             raise JetStreamUnavailableError(
-                f"{what or subject}: JetStream does not answer at {self._prefix}. Check that it is enabled on the"
+                f"{what or subject}: JetStream does not answer at {self.prefix}. Check that it is enabled on the"
                 " server and for this account, and the domain option."
             ) from exc
         except RequestTimeoutError as exc:
             raise RequestTimeoutError(f"{what or subject}: {exc.message}") from exc
-        return read_answer(message.data, what or subject, f"{self._prefix}.{subject}", shape_of(subject))
+        return read_answer(message.data, what or subject, f"{self.prefix}.{subject}", shape_of(subject))
 
     async def start(self, *, leaderless: bool = False) -> Json:
         """Check that this account has JetStream; returns its INFO. Raises SystemAccountError and the like.
@@ -122,7 +123,9 @@ class JetStream:
         try:
             message = await self.connection.request("$SYS.REQ.USER.INFO", timeout=2.0)
             answer = read_answer(message.data, "user info", "$SYS.REQ.USER.INFO", USER)
-            return t.cast("Json", answer.get("data") or {})
+            data = t.cast("Json", answer.get("data") or {})
+            self.permissions = t.cast("Json", data.get("permissions") or {})
+            return data
         except NatsError:
             return {}
 
@@ -161,7 +164,7 @@ class JetStream:
         def name_of(item: Json) -> str:
             return str(item.get("name") or item["config"]["name"])
 
-        return await read_pages(ask, key, f"{self._prefix}.{subject}", what, name_of)
+        return await read_pages(ask, key, f"{self.prefix}.{subject}", what, name_of)
 
     async def streams(self) -> Listing[StreamInfo]:
         """All streams of the account, all pages."""
@@ -225,7 +228,7 @@ class JetStream:
         answer = await self.call(subject, request, timeout=timeout, what=what)
         name = answer["config"]["name"]
         if name != stream:
-            raise ProtocolError(what, f"{self._prefix}.{subject}", f"it is about the stream {name!r:.80}")
+            raise ProtocolError(what, f"{self.prefix}.{subject}", f"it is about the stream {name!r:.80}")
         return answer
 
     async def restore(self, stream: str, request: Json, *, timeout: float) -> str:
@@ -239,5 +242,5 @@ class JetStream:
         if re.fullmatch(rf"\$JS\.SNAPSHOT\.RESTORE\.{re.escape(stream)}\.[A-Za-z0-9_-]+", target) is None:
             # Whatever it is a subject of, it would get all that the stream holds.
             detail = f"deliver_subject is {target!r:.120}, not one of $JS.SNAPSHOT.RESTORE.{stream}"
-            raise ProtocolError(what, f"{self._prefix}.{subject}", detail)
+            raise ProtocolError(what, f"{self.prefix}.{subject}", detail)
         return str(target)
