@@ -9,8 +9,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from integration import rounds
 from integration.cluster import kit
 from servers.ansible import run_module
+from servers.config import ENCRYPTION_KEY
 from servers.fixtures import MakeServer
 
 
@@ -84,3 +88,50 @@ def test_what_cannot_be_saved_is_told(make_server: MakeServer, tmp_path: Path) -
     assert inside["error"] == "invalid_options"
     wrong = run_module("jetstream_salvage", {**own, "store_dir": str(server.store), "server_binary": "/bin/true"})
     assert wrong["error"] == "server_binary"
+
+
+@pytest.mark.parametrize("version", ["2.15.3", "2.12.15"])
+def test_an_encrypted_store_needs_its_key(make_server: MakeServer, tmp_path: Path, version: str) -> None:
+    """One sentence, whatever the number of streams."""
+    server = make_server(version=version, encryption="chacha")
+    app = kit.App(server)
+    for name in ("ONE", "TWO", "THREE"):
+        app.stream(name, 1)
+        app.fill(name, 3)
+    app.close()
+    server.stop()
+    own = {"store_dir": str(server.store), "path": str(tmp_path / "saved"), "server_binary": str(server.program)}
+    for check in (True, False):
+        missing = run_module("jetstream_salvage", own, check=check)
+        assert missing["error"] == "store_encrypted"
+        assert missing["msg"].count("encrypted") == 1
+        assert "[WRN]" not in missing["msg"]
+        assert not (tmp_path / "saved").exists()
+    wrong = run_module("jetstream_salvage", {**own, "encryption_key": "wrong"})
+    assert wrong["error"] == "store_encrypted"
+    assert wrong["msg"].startswith("None of the 3 streams could be saved: encryption_key is not the key of ")
+    assert "[WRN]" not in wrong["msg"]
+    right = run_module("jetstream_salvage", {**own, "encryption_key": ENCRYPTION_KEY})
+    assert {one["stream"]: one["messages"] for one in right["streams"]} == {"ONE": 3, "TWO": 3, "THREE": 3}
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_what_was_deleted_may_be_back_without_an_index(make_server: MakeServer, tmp_path: Path, index: bool) -> None:
+    server = make_server(version="2.12.15")
+    app = kit.App(server)
+    app.stream("ONE", 1)
+    app.fill("ONE", 10)
+    app.close()
+    rounds.ask(server, "STREAM.CREATE.KV_K", {"name": "KV_K", "subjects": ["$KV.K.>"], "max_msgs_per_subject": 1})
+    for number in range(6):
+        rounds.publish(server, f"$KV.K.{number % 2}", b"value")
+    server.stop()
+    found = list(server.store.rglob("index.db"))
+    assert len(found) == 2
+    for path in found if not index else []:
+        path.unlink()
+    own = {"store_dir": str(server.store), "path": str(tmp_path / "saved"), "server_binary": str(server.program)}
+    result = run_module("jetstream_salvage", own)
+    assert result["changed"] is True
+    told = [text for text in rounds.warnings(result) if "may be back" in text]
+    assert [("KV_K" in text, "max_msgs_per_subject" in text) for text in told] == ([] if index else [(True, True)])

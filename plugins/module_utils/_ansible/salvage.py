@@ -62,6 +62,7 @@ async def salvage_store(context: Context) -> Outcome:
         wanted = chosen(stored, options)
         if not stored:
             raise BackupError(f"There is no stream in {root}.", error="store_invalid")
+        _require_key(root, wanted, options)
         results = await (foresee if context.check_mode else salvage)(root, path, wanted, options)
     except ServerError as exc:
         raise BackupError(exc.message, error=exc.error) from exc
@@ -75,6 +76,16 @@ async def salvage_store(context: Context) -> Outcome:
     changed = any(one["status"] in ("would_salvage", "transferred") for one in streams)
     warnings = tuple(f"{one.account}: {text}" for one in results for text in one.result.warnings)
     return Outcome(changed, values, warnings=warnings, failure=_failure(results))
+
+
+def _require_key(root: str, wanted: t.Sequence[Stored], options: SalvageOptions) -> None:
+    encrypted = [one for one in wanted if one.encrypted]
+    if encrypted and not options.key:
+        raise BackupError(
+            f"The store {root} is encrypted ({len(encrypted)} of {len(wanted)} streams). Set encryption_key, and cipher, to"
+            " what the configuration of its server has in its jetstream block.",
+            error="store_encrypted",
+        )
 
 
 def _foreseen(
@@ -112,5 +123,17 @@ def _failure(results: t.Sequence[Salvaged]) -> BackupError | None:
     bad = [one for one in results if one.result.status == "failed"]
     if not bad:
         return None
-    text = " ".join(f"{one.account} > {one.result.reason}" for one in bad[:5])
+    keyless = [one for one in bad if getattr(one.result.failure, "error", "") == "store_encrypted"]
+    told = [f"{one.account} > {one.result.reason}" for one in bad if one not in keyless][:5]
+    if keyless:
+        names = ", ".join(f"{one.account} > {one.result.stream}" for one in keyless[:5])
+        more = f" and {len(keyless) - 5} more" if len(keyless) > 5 else ""
+        told.insert(0, f"encryption_key is not the key of the encrypted streams {names}{more}.")
+    if len(keyless) == len(results):
+        return BackupError(
+            f"None of the {len(results)} streams could be saved: {told[0]} Give the key of the configuration of their"
+            " server.",
+            error="store_encrypted",
+        )
+    text = " ".join(told)
     return BackupError(f"{len(bad)} of {len(results)} streams could not be saved. {text}", error="salvage_incomplete")

@@ -28,6 +28,17 @@ from .session import Session
 from .store import Stored
 from .writer import in_thread
 
+# By what of its configuration a stream deletes messages before others.
+_DELETING = (
+    "allow_msg_ttl",
+    "subject_delete_marker_ttl",
+    "max_age",
+    "max_msgs",
+    "max_bytes",
+    "max_msgs_per_subject",
+    "allow_rollup_hdrs",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class SalvageOptions:
@@ -162,11 +173,7 @@ async def _serve(
             failed(
                 one.stream,
                 os.path.join(target, one.stream),
-                BackupError(
-                    f"stream {one.stream}: the private nats-server {server.version} does not take it. Its log:"
-                    f" {server.log()}",
-                    error="store_damaged",
-                ),
+                _refused(one, server),
             )
             for one in streams
             if one.stream not in there
@@ -174,4 +181,38 @@ async def _serve(
         if not wanted:
             return absent
         done, _warnings = await AccountBackup(session, target, AccountOptions(streams=wanted), check=check).run()
-    return [*done, *absent]
+    stored = {one.stream: one for one in streams}
+    return [*(without_index(result, stored[result.stream]) for result in done), *absent]
+
+
+def _refused(one: Stored, server: LocalServer) -> BackupError:
+    """Why the private server does not have a stream."""
+    if one.encrypted:
+        return BackupError(
+            f"stream {one.stream}: it is encrypted, and encryption_key is not its key. Give the key of the configuration"
+            " of its server.",
+            error="store_encrypted",
+        )
+    return BackupError(
+        f"stream {one.stream}: the private nats-server {server.version} does not take it. Its log: {server.log()}",
+        error="store_damaged",
+    )
+
+
+def without_index(result: StreamResult, one: Stored) -> StreamResult:
+    """The result with a warning where messages may be back that the stream had deleted."""
+    manifest = result.manifest
+    if one.index or manifest is None:
+        return result
+    config, state = manifest.config, manifest.state
+    limited = [key for key in _DELETING if config.get(key) not in (None, 0, -1, False)]
+    if config.get("retention", "limits") != "limits":
+        limited.append("retention")
+    if not limited and not state.get("num_deleted") and int(state.get("first_seq") or 0) <= 1:
+        return result
+    why = f"it deletes messages ({', '.join(limited)})" if limited else "messages of it were deleted"
+    text = (
+        f"stream {one.stream}: its index was not on the disk, and {why}. The index was made anew from the blocks, so that"
+        " messages that were deleted or had expired may be back. Compare with what its applications expect."
+    )
+    return dataclasses.replace(result, warnings=(*result.warnings, text))

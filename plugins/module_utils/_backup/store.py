@@ -15,13 +15,16 @@ from .._files.reading import STORE_FILE, read_bytes
 from .errors import PathError
 
 _META = "meta.inf"
+_KEY = ("meta.key",)
+_INDEX = ("msgs", "index.db")
 
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
     """A stream on the disk. C(replicas) is C(None) where its configuration cannot be read: an encrypted store.
 
-    C(path) is relative to the directory that C(store_dir) names; C(size) is in bytes.
+    C(path) is relative to the directory that C(store_dir) names; C(size) is in bytes. C(index): the list of its messages
+    is there, without which deleted ones cannot always be told from others.
     """
 
     account: str
@@ -30,6 +33,8 @@ class Stored:
     size: int
     replicas: int | None
     consumers: tuple[str, ...] = ()
+    encrypted: bool = False
+    index: bool = True
 
     @property
     def alone(self) -> bool:
@@ -83,5 +88,6 @@ def stored_streams(root: str) -> list[Stored]:
             path = os.path.join(place, stream)
             full = os.path.join(root, path)
             consumers = tuple(_directories(os.path.join(full, "obs")))
-            found.append(Stored(account, stream, path, _size(full), _replicas(full), consumers))
+            encrypted, index = (os.path.lexists(os.path.join(full, *place)) for place in (_KEY, _INDEX))
+            found.append(Stored(account, stream, path, _size(full), _replicas(full), consumers, encrypted, index))
     return found
