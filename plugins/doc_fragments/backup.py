@@ -19,7 +19,10 @@ options:
     type: bool
     default: true
   health_check:
-    description: Whether servers before 2.15 check every message first. Newer ones always do.
+    description:
+      - Whether servers before 2.15 check every message first.
+      - A server that finds damage refuses the snapshot and forgets the messages behind the damage in its block. Take a backup
+        without this option first. O(verify=full) finds such damage and changes nothing on the server.
     type: bool
     default: false
   verify:

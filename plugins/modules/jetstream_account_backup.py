@@ -156,6 +156,9 @@ streams:
     verified:
       description: Level of the check that it passed.
       type: str
+    suspect:
+      description: Why the backup may hold less than the stream should have (C(kind), C(count), C(of), C(sequences), C(text)).
+      type: dict
     error:
       description: Stable word for what went wrong.
       type: str

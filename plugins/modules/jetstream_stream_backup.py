@@ -75,6 +75,11 @@ status:
   description: C(transferred), C(unchanged), or in check mode C(would_transfer).
   type: str
   returned: success
+suspect:
+  description: Why the backup may hold less than the stream should have, since its server lost, damaged or left out messages. C(kind),
+    C(count) of these messages (0 if unknown), C(of) how many the stream counts, C(sequences) as far as they are known, and C(text).
+  type: dict
+  returned: when it is
 reason:
   description: Why the stream was transferred.
   type: str

@@ -189,8 +189,8 @@ def _refused(one: Stored, server: LocalServer) -> BackupError:
     """Why the private server does not have a stream."""
     if one.encrypted:
         return BackupError(
-            f"stream {one.stream}: it is encrypted, and encryption_key is not its key. Give the key of the configuration"
-            " of its server.",
+            f"stream {one.stream}: it is encrypted, and encryption_key is not its key. Give the key of the"
+            " configuration of its server.",
             error="store_encrypted",
         )
     return BackupError(
@@ -212,7 +212,7 @@ def without_index(result: StreamResult, one: Stored) -> StreamResult:
         return result
     why = f"it deletes messages ({', '.join(limited)})" if limited else "messages of it were deleted"
     text = (
-        f"stream {one.stream}: its index was not on the disk, and {why}. The index was made anew from the blocks, so that"
-        " messages that were deleted or had expired may be back. Compare with what its applications expect."
+        f"stream {one.stream}: its index was not on the disk, and {why}. The index was made anew from the blocks, so"
+        " that messages that were deleted or had expired may be back. Compare with what its applications expect."
     )
     return dataclasses.replace(result, warnings=(*result.warnings, text))

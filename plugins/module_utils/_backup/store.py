@@ -23,8 +23,8 @@ _INDEX = ("msgs", "index.db")
 class Stored:
     """A stream on the disk. C(replicas) is C(None) where its configuration cannot be read: an encrypted store.
 
-    C(path) is relative to the directory that C(store_dir) names; C(size) is in bytes. C(index): the list of its messages
-    is there, without which deleted ones cannot always be told from others.
+    C(path) is relative to the directory that C(store_dir) names; C(size) is in bytes. C(index): the list of its
+    messages is there, without which deleted ones cannot always be told from others.
     """
 
     account: str
