@@ -82,7 +82,7 @@ def _require_key(root: str, wanted: t.Sequence[Stored], options: SalvageOptions)
     encrypted = [one for one in wanted if one.encrypted]
     if encrypted and not options.key:
         raise BackupError(
-            f"The store {root} is encrypted ({len(encrypted)} of {len(wanted)} streams). Set encryption_key, and cipher,"
+            f"The store {root} is encrypted ({len(encrypted)} of {len(wanted)} streams). Set encryption_key and cipher"
             " to what the configuration of its server has in its jetstream block.",
             error="store_encrypted",
         )
