@@ -98,6 +98,10 @@ def test_an_account_sees_its_own_and_is_told_what_is_missing(cluster: Any, app: 
     streams = {one["stream"]: one for one in result["streams"]}
     assert streams["INFO3"]["leader"] == cluster.stream_leader("INFO3").name
     assert result["meta"] is None
+    assert result["status"] == "warning"
+    seen = [one for one in result["findings"] if one["id"] == "only_one_account_seen"]
+    assert [(one["severity"], one["objects"]) for one in seen] == [("warning", ["APP"])]
+    assert "system account" in seen[0]["remedy"]
     for module in OTHERS:
         refused = kit.run(module, cluster, "app", **parameters(module))
         assert refused["error"] == "not_system_account"

@@ -236,3 +236,26 @@ def test_the_documented_permissions_are_enough(make_server: MakeServer, tmp_path
     denied = run_module("jetstream_account_backup", {**args, **server.connection("lockless")})
     assert denied["error"] == "permission_denied"
     assert "$KV.natsops-locks.backup" in denied["msg"]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_bytes_required": True},
+        {"max_bytes_required": True, "disk_max_stream_bytes": 200_000, "disk_storage": 300_000},
+    ],
+    ids=["a bound", "a small bound"],
+)
+async def test_in_an_account_that_demands_bounds(
+    make_server: MakeServer, limits: dict[str, Any], tmp_path: Path
+) -> None:
+    server = make_server(auth="jwt", accounts={"APP": {"limits": limits}})
+    refused = oracle.request(server, "STREAM.CREATE.FREE", {"name": "FREE", "subjects": ["free"]})
+    assert refused["error"]["err_code"] == 10113
+    arguments = {**server.connection(), "path": str(tmp_path / "APP"), "lock": "kv"}
+    result = await asyncio.to_thread(run_module, "jetstream_account_backup", arguments)
+    assert not result.get("failed"), result["msg"]
+    bucket = await asyncio.to_thread(oracle.stream_info, server, "KV_natsops-locks")
+    assert 0 < bucket["config"]["max_bytes"] <= 200_000
+    again = await asyncio.to_thread(run_module, "jetstream_account_backup", arguments)
+    assert not again.get("failed"), again["msg"]

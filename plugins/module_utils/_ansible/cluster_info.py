@@ -177,6 +177,7 @@ async def _of_account(context: Context, connection: Connection, exc: NotSystemAc
     findings.extend(_finding("stream", f"{account} > {name}") for name in listed.missing)
     elsewhere = {(account, name) for name in (*listed.missing, *listed.offline)}
     lost, warnings = losses(context, live, {}, known_elsewhere=elsewhere, only=account)
+    findings.append(_only_account(account))
     missing = [
         f"Servers, the meta group, live replicas, other accounts and the effect of losses: {exc.message}",
         "Signs of the last 25 seconds may be stale: they are what the leaders say.",
@@ -221,3 +222,12 @@ def _finding(kind: str, label: str) -> Finding:
     detail = "It is assigned, but no server that has it answers."
     remedy = "See which server is down (with the system account's credentials)."
     return Finding(f"{kind}_missing", CRITICAL, (label,), detail, remedy)
+
+
+def _only_account(account: str) -> Finding:
+    """Nothing that is wrong elsewhere can be seen: what is not looked at is not healthy."""
+    detail = (
+        "These are the credentials of one account: servers, the meta group and its quorum, and others were not seen."
+    )
+    remedy = "Use the credentials of a user of the system account for the state of the cluster."
+    return Finding("only_one_account_seen", WARNING, (account,), detail, remedy)

@@ -22,6 +22,11 @@ from .errors import BackupError
 
 _WRONG_REVISION = 10071
 _NO_MESSAGE = 10037
+# An account can demand a bound for every stream, and can have no room for streams of three replicas.
+_WANTS_MAX_BYTES = 10113
+_NO_TIER = 10120
+# Some hundred locks; an account that demands a bound counts all of it as used.
+_SIZE = 64 * 1024
 _MOST_ENTRY = 64 * 1024
 _ENTRY = record({"owner": text, "token": text, "since": text, "expiry": seconds})
 _STORED = record({"seq": count})
@@ -85,14 +90,20 @@ class Bucket:
             "num_replicas": 3 if self._js.clustered else 1,
             "description": "Locks of natsops.jetstream",
         }
-        try:
-            await self._js.create_stream(config)
-        except ApiError as exc:
-            if exc.error == "stream_exists":
-                return  # another run made it at the same time
-            if exc.error not in _FEWER_REPLICAS or config["num_replicas"] == 1:
-                raise
-            await self._js.create_stream({**config, "num_replicas": 1})
+        while True:
+            try:
+                await self._js.create_stream(config)
+            except ApiError as exc:
+                if exc.error == "stream_exists":
+                    return  # another run made it at the same time
+                if exc.err_code == _WANTS_MAX_BYTES and "max_bytes" not in config:
+                    config["max_bytes"] = _SIZE
+                elif (exc.error in _FEWER_REPLICAS or exc.err_code == _NO_TIER) and config["num_replicas"] > 1:
+                    config["num_replicas"] = 1
+                else:
+                    raise
+            else:
+                return
 
     async def read(self, key: str) -> tuple[Found | None, str]:
         """The newest revision, from the bucket's leader, and the servers' time after it was read, RFC 3339."""
