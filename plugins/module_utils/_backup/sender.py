@@ -14,7 +14,7 @@ import typing as t
 
 from .._nats.api import JetStream
 from .._nats.errors import ConnectionLostError, NatsError, PermissionDeniedError
-from .._nats.hops import chunk_size, suspicion
+from .._nats.hops import chunk_size, suspicion, unheard
 from .._nats.shapes import read_answer
 from .chunks import Unanswered
 from .errors import RestoreError, StalledError
@@ -53,6 +53,7 @@ class Sender:
         self._upload = upload
         self._size = chunk_size(js, upload.chunk_size, _CHUNK)
         self._suspicion = suspicion(js, self._size)
+        self._unheard = unheard(js)
         self._slots = upload.in_flight or max(_UNDER_WAY // self._size, 1)
         self._window = asyncio.Semaphore(self._slots)
         loop = asyncio.get_running_loop()
@@ -130,11 +131,9 @@ class Sender:
             if await self._wait(self._first, self._upload.stall_timeout):
                 return
             if time.monotonic() > patience:
-                raise RestoreError(
-                    f"stream {self._stream}: the server announced a restore and then nobody took the data. Run again."
-                    f"{self._suspicion}",
-                    error="restore_dropped",
-                )
+                text, word = self._unheard
+                text = f"stream {self._stream}: the server announced a restore and nobody takes the data: {text}"
+                raise RestoreError(text if word else f"{text}{self._suspicion}", error=word or "restore_dropped")
             await asyncio.sleep(_FIRST_CHUNK_STEP)
 
     async def _publish(self, chunk: bytes) -> None:

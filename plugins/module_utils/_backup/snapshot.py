@@ -14,7 +14,7 @@ import typing as t
 
 from .._nats.api import JetStream
 from .._nats.errors import ApiError, ConnectionLostError, NatsError, PermissionDeniedError, RequestTimeoutError
-from .._nats.hops import chunk_size, suspicion
+from .._nats.hops import chunk_size, first_patience, suspicion, unheard
 from .._nats.model import Json
 from .chunks import ACK_SUBJECT, ChunkOrder, most_bytes
 from .errors import SnapshotError, StalledError
@@ -141,6 +141,8 @@ class Receiver:
             now = time.monotonic()
             waiting = self._writer.pending if self._writer else 0
             last = self._wrote if waiting > HIGH_WATER else self._last
+            if not self._order.count:
+                stall = first_patience(self._js, stall)
             wait = min(last + stall, end) - now
             if wait <= 0:
                 if now >= end:
@@ -152,6 +154,12 @@ class Receiver:
                     raise StalledError(
                         f"stream {self._stream}: the disk has not taken what came for {stall:g} s ({waiting} bytes)."
                         " See what is wrong with it, then run again."
+                    )
+                if not self._order.count:
+                    text, word = unheard(self._js)
+                    raise StalledError(
+                        f"stream {self._stream}: no data came for {stall:g} s after the snapshot was announced: {text}",
+                        error=word or None,
                     )
                 raise StalledError(
                     f"stream {self._stream}: no data for {stall:g} s after {self._order.count} chunks. The server or"

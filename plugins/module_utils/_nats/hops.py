@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .api import JetStream
 
 # What every hop is expected to take. Only the limit of the first one can be asked for; a leafnode's hub that gets more
@@ -36,3 +38,32 @@ def suspicion(js: JetStream, size: int) -> str:
         " max_payload is less closes the connection between the servers. See their logs for a maximum payload violation"
         ", and set chunk_size to less than the least max_payload on the way."
     )
+
+
+# A server sends, and takes, the first chunk as soon as it has answered.
+_FIRST = 5.0
+
+
+def imported(js: JetStream) -> bool:
+    """Whether the API is reached under a prefix of somebody's own: by an import from another account."""
+    prefix = (js.connection.options.api_prefix or "$JS.API").rstrip(".")
+    return not re.fullmatch(r"\$JS(?:\.[^.]+)*\.API", prefix)
+
+
+def first_patience(js: JetStream, usual: float) -> float:
+    """Seconds to wait for the first chunk, or for who takes it."""
+    return min(usual, _FIRST) if imported(js) else usual
+
+
+def unheard(js: JetStream) -> tuple[str, str]:
+    """What to say, and the error's word, where the API answered and no data came or was taken after it."""
+    remedy = "Use credentials of the account that owns the stream."
+    word = "api_imported" if imported(js) else ""
+    if word:
+        text = (
+            f"the API at {js.connection.options.api_prefix} answers, and no data goes through: it is imported from"
+            f" another account, and such an import carries questions and answers only. {remedy}"
+        )
+        return text, word
+    text = f"if the API is imported from another account, no data can go through. {remedy} Else run again."
+    return text, word
