@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -404,3 +405,41 @@ def test_refused_where_it_cannot_be_taken(tmp_path: Path) -> None:
             assert "safety_backup: false" in memory["msg"]
         assert oracle.compare(before, picture(server)) == []
         assert run_module(RESTORE, {**app, **args, "safety_backup": False})["status"] == "replaced"
+
+
+def test_credentials_end_in_the_middle(server_version: str, tmp_path: Path) -> None:
+    """The result names what ended, what is known of the stream, and where the old one is kept."""
+    expires = int(time.time()) + 25
+    users = (User("later"),)
+    with (
+        Server(
+            Options(version=server_version, auth="jwt", users=users, user_claims={"app": {"exp": expires}})
+        ) as server,
+        Proxy(server.port) as proxy,
+    ):
+        fill(server, "BIG", 2 * MIB)
+        later, place = server.connection("later"), str(tmp_path / "BIG")
+        taken = run_module("jetstream_stream_backup", {**later, "stream": "BIG", "path": place})
+        assert not taken.get("failed"), taken
+        publish(server, "BIG", 5, 100, "live")
+        proxy.set_delay(0.01)
+        proxy.stall_after(MIB, "up")
+        args = {**server.connection(), "path": place, "safety_path": str(tmp_path / "safety"), "chunk_size": 32768}
+        process = ModuleProcess(RESTORE, {**args, "servers": [proxy.url], "on_conflict": "replace"})
+        wait_until(lambda: proxy.stalled or process.process.poll() is not None, "sending", 20)
+        assert time.time() < expires, "the machine was too slow for this test"
+        wait_until(lambda: time.time() > expires + 1, "the end of the credentials", 40)
+        proxy.resume()
+        result = process.wait(120)
+        assert result["failed"], result
+        assert "expired" in result["msg"], result["msg"]
+        assert result["now"] in ("unknown", "missing", "partial"), result
+        kept = result["safety_backup"]["path"]
+        assert kept in result["msg"]
+        assert result["lost"]["last_seq"] == 37
+        # New credentials: the next run names it, and finishes.
+        again = run_module(
+            RESTORE, {**later, **{k: args[k] for k in ("path", "safety_path")}, "on_conflict": "replace"}
+        )
+        assert again["status"] == "replaced", again
+        assert again["safety_backup"]["path"] == kept

@@ -48,7 +48,8 @@ class Options:
     encryption: cipher of the store ("chacha" or "aes"). Sizes are bytes.
     accounts: laid over the accounts' configuration, deep, such as `{"APP": {"jetstream": {"max_file": 1000000}}}`
         (with auth=jwt: `{"APP": {"limits": {...}}}`, JWT claims).
-    user_claims: with auth=jwt, laid over the claims of users, by name, such as `{"app": {"payload": 65536}}`.
+    user_claims: with auth=jwt, laid over the claims of users, by name, such as `{"app": {"payload": 65536}}`,
+        and with `exp` and `nbf`.
     tags, node_extra: by server name; extra, node_extra: laid over the server's configuration, deep.
     """
 
@@ -230,7 +231,8 @@ class Setup:
             for claim, section in (("pub", "publish"), ("sub", "subscribe")):
                 claims[claim] = (user.permissions or {}).get(section) or {}
             claims |= options.user_claims.get(user.name, {})
-            jwt = credentials.encode_jwt(keys[user.account], key.public, user.name, claims)
+            times = {name: claims.pop(name) for name in ("exp", "nbf") if name in claims}
+            jwt = credentials.encode_jwt(keys[user.account], key.public, user.name, claims, **times)
             creds = credentials.write_creds(self.folder / f"{user.name}.creds", jwt, key.seed)
             self._identities[user.name] = Identity(credentials=creds)
         claims = {"type": "operator", "system_account": keys["SYS"].public}

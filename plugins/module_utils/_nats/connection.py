@@ -117,6 +117,9 @@ class Connection:
                 f"The server closed it, since a message of {self._largest} bytes is larger than the max_payload that it"
                 " has for this account. Set chunk_size to less, then run again."
             )
+        # What a server says before it closes: its own words, of which only the kind is wanted.
+        if "expired" in str(getattr(self._client, "last_error", None) or "").lower():
+            cause = "The server closed it, since the credentials have expired. Get new ones, then run again."
         self.lost = ConnectionLostError(
             f"The connection to {', '.join(self._options.safe_servers())} was lost. {cause}"
         )
