@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -196,3 +197,32 @@ def test_without_nats_py(module: str, tmp_path: Path) -> None:
     assert (found["failed"], found["error"]) == (True, "missing_library")
     assert "nats-py" in found["msg"]
     assert "Failed to import the required Python library" in found["msg"]
+
+
+NASTY = "a\x1b[2Jb\x9bc\u202ed\ne\udc80"
+SEED = "SUAMK2FG4MI6UE3ACF3FK3OIQBCEIEZV7NSWFFEW63UXMRLFM2XLAXK4GY"
+
+
+@pytest.mark.parametrize("error", [BackupError(f"stream {NASTY}: {SEED}"), ValueError(f"{NASTY} {SEED}")])
+def test_what_a_server_says_cannot_move_the_cursor_and_holds_no_secret(error: Exception) -> None:
+    values = {"streams": [{"stream": NASTY, NASTY: [SEED, NASTY]}], "text": "two\nlines"}
+    found = ran(returning(Outcome(False, values, warnings=(f"stream {NASTY}: {SEED}",), failure=error)))
+    text = json.dumps(found, ensure_ascii=False)
+    assert SEED not in text
+    for character in "\x1b\x9b\u202e\udc80":
+        assert character not in text
+        assert json.dumps(character)[1:-1] not in text.replace("\\\\", "")
+    assert "\n" not in found["msg"]
+    assert "\\x1b[2J" in found["msg"]
+    assert found["text"] == "two\nlines"
+    assert "\n" not in json.dumps(found["warnings"], ensure_ascii=False).replace("\\\\n", "")
+
+
+def test_what_the_system_refuses_is_a_sentence() -> None:
+    for number, remedy in ((errno.EACCES, "Correct its owner"), (errno.EIO, "check the disk"), (errno.ENOSPC, "Free")):
+        found = ran(raising(OSError(number, os.strerror(number), "/backups/ORDERS")))
+        assert found["error"] == "file_refused"
+        assert "exception" not in found
+        for word in ("/backups/ORDERS", os.strerror(number), remedy):
+            assert word in found["msg"]
+    assert ran(raising(ValueError("a defect")))["error"] == "unexpected"
