@@ -10,6 +10,9 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +24,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._backup import n
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.directory import Workplace
 
 from servers import Options, Server
+from servers.ansible import collections_path
 
 from .evidence import backed_up, copied, fails, make_stream, run_here, tree, untouched, works
 
@@ -325,3 +329,56 @@ def test_names_in_the_list_of_a_server(server_version: str, said: str, sets: boo
         # The others are there, and can be restored.
         result = works("jetstream_account_restore", {**server.connection(), "path": str(held)})
         assert result["summary"]["unchanged"] == 2
+
+
+AS_NOBODY = """
+import os
+from ansible_collections.natsops.jetstream.plugins.modules import {module}
+# What is loaded later would be out of this user's reach.
+import concurrent.futures.thread, encodings.idna, encodings.utf_8_sig
+import ansible.module_utils.common.json, ansible.module_utils._internal._json._legacy_encoder
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+{module}.main()
+"""
+
+
+@pytest.mark.parametrize("what", ["directory", "backup.json", "manifest.json", "data", "checked.json"])
+@pytest.mark.parametrize("module", ["jetstream_backup_info", "jetstream_backup_report"])
+def test_what_this_user_may_not_read_is_one_finding(scene: Scene, module: str, what: str) -> None:
+    """Root may read all: so the module runs as another user. The backup beside it is looked at all the same."""
+    # A place that others can reach: pytest's own directories are for their owner.
+    with tempfile.TemporaryDirectory() as held:
+        root = Path(held)
+        root.chmod(0o755)
+        bad = copied(scene.stream, root / "set" / "ORDERS")
+        shutil.copytree(bad, root / "set" / "GOOD")
+        for path in (root / "set").rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        (root / "set").chmod(0o755)
+        (root / "page").mkdir()
+        (root / "page").chmod(0o777)
+        place = {"directory": bad, "data": next(bad.glob("stream.*"))}.get(what, bad / what)
+        place.touch()
+        place.chmod(0)
+        args = {"path": str(root / "set"), "verify": "quick"}
+        if module == "jetstream_backup_report":
+            args = {"path": str(root / "set"), "dest": str(root / "page" / "index.html")}
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY.format(module=module)],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": args}),
+            env={**os.environ, "PYTHONPATH": str(collections_path())},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.stdout, done.stderr
+        result = json.loads(done.stdout)
+        assert not result.get("failed"), (result["msg"], done.stdout[-1500:])
+        if module == "jetstream_backup_info":
+            valid = {Path(one["path"]).name: one["valid"] for one in result["backups"]}
+            assert valid == {"GOOD": True, "ORDERS": what == "checked.json"}
+        else:
+            assert (root / "page" / "index.html").is_file()

@@ -20,6 +20,7 @@ from .._backup.remnants import losses
 from .._backup.repository import LATEST, BackupSet, sets_of
 from .._backup.results import manifest_json
 from .._backup.whereabouts import REPOSITORY, SETS, STREAM, STREAMS, has_sets, wrong_place
+from .._files.reading import holds
 from .._nats.errors import OptionsError
 from .._nats.model import Json
 from .argspec import ArgumentSpec
@@ -104,7 +105,7 @@ def below(path: str) -> t.Iterator[str]:
             continue  # the copy of a link
         if looks_like_backup(entry.path):
             yield entry.path
-        elif any(os.scandir(entry.path)):
+        elif holds(entry.path):
             yield from below(entry.path)
         else:
             yield entry.path

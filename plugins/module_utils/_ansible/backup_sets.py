@@ -14,6 +14,7 @@ from .._backup.errors import PathError
 from .._backup.manifest import Manifest
 from .._backup.repository import LATEST, BackupSet, age, choose, holds_sets, is_set_name, newest, sets_of
 from .._backup.setfile import Member
+from .._files.reading import holds
 from .._nats.errors import OptionsError
 from .._nats.model import Json
 
@@ -23,7 +24,8 @@ def account_directories(path: str) -> list[str]:
     if holds_sets(path):
         return [path]
     below = [entry.path for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
-    return sorted(place for place in below if holds_sets(place))
+    # One that cannot be read is told as a backup that is not valid.
+    return sorted(place for place in below if holds(place) is not None and holds_sets(place))
 
 
 def chosen_sets(accounts: t.Sequence[str], wanted: str | None, before: str | None) -> list[BackupSet]:

@@ -27,6 +27,7 @@ from .._backup.results import failure_json
 from .._backup.selection import selected
 from .._backup.sender import Upload
 from .._backup.whereabouts import ABOVE, REPOSITORY, SETS, STREAM, STREAMS, kind, wrong_place
+from .._files.reading import holds
 from .._nats.errors import OptionsError
 from .._nats.model import Json
 from .argspec import ArgumentSpec
@@ -103,7 +104,7 @@ def _find(params: t.Mapping[str, t.Any]) -> tuple[str, list[Backup]]:
     backups = [
         inspect(directory, "none")
         for directory in directories
-        if selected(os.path.basename(directory), globs, exclude) and os.listdir(directory)
+        if selected(os.path.basename(directory), globs, exclude) and holds(directory) is not False
     ]
     for name in globs:
         if not any(c in name for c in "*?[") and name not in {os.path.basename(one.path) for one in backups}:

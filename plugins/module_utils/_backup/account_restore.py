@@ -12,6 +12,7 @@ import os
 import typing as t
 
 from .._archive.errors import ArchiveError
+from .._files.reading import holds
 from .._nats.errors import ConnectionLostError, NatsError, OptionsError
 from .errors import InvalidBackupError, PathError, RestoreError
 from .inspect import Backup, inspect, looks_like_backup
@@ -192,7 +193,7 @@ class AccountRestore:
 
     def _why_not(self, name: str, directory: str, described: SetFile | None) -> str:
         """Why a directory is left out, or nothing."""
-        if not os.listdir(directory):
+        if holds(directory) is False:
             return "the directory is empty, as the nats command line leaves it for a stream in memory"
         if described is None or self._options.stale:
             return ""

@@ -12,6 +12,7 @@ import typing as t
 
 from .._archive.report import ERROR
 from .._files.names import wrong_in_name
+from .._files.reading import holds
 from .._nats.model import Json
 from .checked import checked_json, last_check, suspicion
 from .directory import DATA_V1, DATA_V2
@@ -99,7 +100,7 @@ class Overview:
             key = (found.st_dev, found.st_ino)
             break
         if key is None:
-            there = os.path.isdir(path) and os.listdir(path)
+            there = os.path.isdir(path) and holds(path) is not False
             return None, describe(inspect(path, "none")) if there else {}
         if key not in self._known:
             self.disk += found.st_size

@@ -179,3 +179,12 @@ def is_regular(path: str | os.PathLike[str], *, follow: bool = False) -> bool:
         return stat.S_ISREG(os.stat(path, follow_symlinks=follow).st_mode)
     except (OSError, ValueError):
         return False
+
+
+def holds(path: str) -> bool | None:
+    """Whether a directory holds anything; C(None) where it cannot be read."""
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return None
