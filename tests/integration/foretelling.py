@@ -21,10 +21,10 @@ FORESEEN = {
 CLOCK = ("rto", "rpo", "rate", "seconds")
 
 
-def said(result: dict[str, Any]) -> dict[str, Any]:
+def said(result: dict[str, Any], *, sentences: bool = True) -> dict[str, Any]:
     """What of a result check mode must foretell: what changes, what is refused and why, what becomes of each thing.
 
-    A refusal is foretold word for word, with the same sentence.
+    A refusal is foretold word for word, with the same sentence; without C(sentences), by the words for machines alone.
     """
     lists = [result.get(key) for key in ("streams", "consumers")]
     things = [one for found in lists if isinstance(found, list) for one in found if isinstance(one, dict)]
@@ -33,14 +33,14 @@ def said(result: dict[str, Any]) -> dict[str, Any]:
         "changed": result["changed"],
         "failed": bool(result.get("failed")),
         "error": result.get("error"),
-        "msg": result.get("msg") if result.get("failed") else None,
+        "msg": result.get("msg") if sentences and result.get("failed") else None,
         "refusals": result.get("refusals"),
         "things": [
             {
                 "name": (one.get("account"), one.get("stream"), one.get("consumer")),
                 "status": FORESEEN.get(str(one.get("status")), one.get("status")),
-                "reason": one.get("reason") if one.get("status") in ("failed", "skipped") else None,
-                **{key: one.get(key) for key in ("error", "err_code", "lost")},
+                "reason": one.get("reason") if sentences and one.get("status") in ("failed", "skipped") else None,
+                **{key: one.get(key) for key in ("error", "lost")},
             }
             for one in things
         ],

@@ -91,6 +91,8 @@ class Case:
     user: str | None = "app"
     #: Limits of the account that is restored into, in an operator's set-up.
     limits: dict[str, Any] = field(default_factory=dict)
+    #: The real run is told by the server, in its own sentence, since the streams before have taken the room.
+    servers_sentence: bool = False
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,13 @@ def world(running: Server, tmp_path: Path) -> World:
 
 
 def compared(
-    world: World, module: str, args: dict[str, Any], user: str | None = "app", endpoint: Server | None = None
+    world: World,
+    module: str,
+    args: dict[str, Any],
+    user: str | None = "app",
+    endpoint: Server | None = None,
+    *,
+    sentences: bool = True,
 ) -> dict[str, Any]:
     """Run it in check mode, hold that nothing was written, run it for real, hold that it was foretold."""
     server = endpoint or world.server
@@ -121,7 +129,7 @@ def compared(
     assert tree(world.root) == files
     assert account(server) == streams
     done = run_here(module, given)
-    assert said(foretold) == said(done)
+    assert said(foretold, sentences=sentences) == said(done, sentences=sentences)
     assert "exception" not in done, done
     if done.get("failed") and not done["changed"]:
         assert account(server) == streams
@@ -244,6 +252,19 @@ CASES: dict[str, dict[str, Case]] = {
         "a conflict": Case(lambda w: {"path": f"{diverged(w)}/ONE"}, word="stream_exists"),
         "replaced": Case(lambda w: {"path": f"{diverged(w)}/ONE", "on_conflict": "replace"}, changed=True),
         "an empty one, to fail": Case(lambda w: {"path": f"{remade(w)}/ONE"}, word="stream_exists"),
+        "an empty one, replaced": Case(
+            lambda w: {"path": f"{remade(w)}/ONE", "on_conflict": "replace_empty"}, changed=True
+        ),
+        "not an empty one": Case(
+            lambda w: {"path": f"{diverged(w)}/ONE", "on_conflict": "replace_empty"}, word="stream_exists"
+        ),
+        "replaced without a safety backup": Case(
+            lambda w: {"path": f"{diverged(w)}/ONE", "on_conflict": "replace", "safety_backup": False}, changed=True
+        ),
+        "no place for the safety backup": Case(
+            lambda w: {"path": f"{diverged(w)}/ONE", "on_conflict": "replace", "safety_path": a_file(w)},
+            word="path_not_directory",
+        ),
         "no directory": Case(lambda w: {"path": str(w.root / "none")}, word="path_not_found"),
         "one level too high": Case(lambda w: {"path": str(w.backup)}, word="path_not_backup"),
         "a forged manifest": Case(lambda w: {"path": forged(w)}, word="backup_invalid"),
@@ -281,6 +302,21 @@ CASES: dict[str, dict[str, Case]] = {
         "unlimited": Case(lambda w: {"path": str(w.backup)}, limits=UNLIMITED, changed=True),
         "room for no message": Case(
             lambda w: {"path": str(w.backup)}, limits={"disk_storage": 100}, word="insufficient_resources"
+        ),
+        "room for one stream": Case(
+            lambda w: {"path": str(w.backup)},
+            limits={"streams": 1},
+            changed=True,
+            word="maximum_streams_limit",
+            servers_sentence=True,
+        ),
+        "streams must be bounded": Case(
+            lambda w: {"path": str(w.backup)}, limits={"max_bytes_required": True}, word="invalid_config"
+        ),
+        "no tier for it": Case(
+            lambda w: {"path": str(w.backup)},
+            limits={"tiered_limits": {"R3": TIERS["R1"]}},
+            word="insufficient_resources",
         ),
         "a small payload": Case(lambda w: {"path": str(w.backup)}, limits={"payload": 1024}, changed=True),
         "a tier": Case(lambda w: {"path": str(w.backup)}, limits={"tiered_limits": TIERS}, changed=True),
@@ -393,7 +429,7 @@ def test_alone(module: str, case: str, world: World, server_version: str) -> Non
     if wanted.limits:
         options = Options(version=server_version, auth="jwt", accounts={"APP": {"limits": wanted.limits}})
         with Server(options) as limited:
-            done = compared(world, module, args, wanted.user, limited)
+            done = compared(world, module, args, wanted.user, limited, sentences=not wanted.servers_sentence)
     else:
         done = compared(world, module, args, wanted.user)
     assert (done["changed"], done.get("error") or "") == (wanted.changed, wanted.word), done
