@@ -49,6 +49,8 @@ attributes:
     details:
       - A stream that is there as in the backup is left alone. Messages that expired or were consumed since do not count as
         differences, nor does what a mirror or a sourcing stream has taken in since, nor consumers that went on.
+      - Messages that were published to a restored stream are no difference either, but with O(on_conflict=replace).
+      - What a mirror or a sourcing stream has taken in is a difference once its origin goes back behind it.
 seealso:
   - module: natsops.jetstream.jetstream_stream_backup
   - module: natsops.jetstream.jetstream_account_restore

@@ -19,6 +19,7 @@ from .inspect import Backup, inspect, looks_like_backup
 from .nothing import nothing_there
 from .plan import RestoreOptions, Target, look_at_target
 from .replacing import restore_safely
+from .restore_order import Member, end_of, order
 from .results import RestoreResult
 from .selection import selected
 from .session import Session
@@ -45,30 +46,6 @@ class AccountRestoreOptions:
     stream: RestoreOptions = dataclasses.field(default_factory=RestoreOptions)
 
 
-@dataclasses.dataclass(frozen=True)
-class Member:
-    """A stream's directory in the backup of an account; C(config) is that of its backup.json, empty if unreadable."""
-
-    name: str
-    path: str
-    config: t.Mapping[str, t.Any]
-
-
-def order(members: t.Sequence[Member]) -> list[list[Member]]:
-    """Members in levels, each of which copies only from earlier ones; a circle is broken at its most wanted member."""
-    left = {member.name: member for member in members}
-    needs = {m.name: {o for o in origins(dict(m.config)) if o in left and o != m.name} for m in members}
-    levels = []
-    while left:
-        ready = [name for name in left if not needs[name] & left.keys()]
-        if not ready:
-            # A circle of sources: start with what most of the others wait for.
-            waited = {name: sum(name in needs[other] for other in left) for name in left}
-            ready = [max(sorted(left), key=lambda name: waited[name])]
-        levels.append([left.pop(name) for name in sorted(ready)])
-    return levels
-
-
 class AccountRestore:
     """One run over the backup of an account. Use L(run) once."""
 
@@ -79,6 +56,7 @@ class AccountRestore:
         self._check = check
         self._stop = False
         self._carried: dict[str, SetMember] = {}
+        self._seen: dict[str, t.AbstractSet[str]] = {}
         self._ahead = asyncio.Semaphore(1 if options.on_error == "stop" else _AHEAD)
 
     async def run(self) -> list[RestoreResult]:
@@ -90,13 +68,34 @@ class AccountRestore:
         target = await look_at_target(self._session.js)
         also = sourced(member.config for member in members)
         target = dataclasses.replace(target, sourced=target.sourced | also)
-        slots = asyncio.Semaphore(self._parallel())
-        for level in order(members):
-            jobs = [self._one(member, target, slots) for member in level]
-            results += await asyncio.gather(*jobs)
+        results += (await self._in_order(members, target)).values()
         if self._options.stream.origins and not self._check:
             results = await self._settle(results)
         return sorted(map(self._told, results), key=lambda result: result.stream)
+
+    async def _in_order(self, members: t.Sequence[Member], target: Target) -> dict[str, RestoreResult]:
+        """Restore members, origins first; what copies from a stream that goes back must not keep what it copied since.
+
+        In a circle some are looked at before their origins. Those are looked at once more.
+        """
+        results: dict[str, RestoreResult] = {}
+        slots = asyncio.Semaphore(self._parallel())
+        levels = order(members)
+        while levels:
+            for level in levels:
+                found = await asyncio.gather(*(self._one(member, target, slots) for member in level))
+                results.update((result.stream, result) for result in found)
+                gone_back = {**target.gone_back, **{r.stream: e for r in found for e in end_of(r)}}
+                before, target = target, dataclasses.replace(target, gone_back=gone_back)
+                self._seen.update((member.name, before.gone_back.keys()) for member in level)
+            again = [m for m in members if results[m.name].status == "unchanged" and self._missed(m, target)]
+            levels = [again] if again else []
+        return results
+
+    def _missed(self, member: Member, target: Target) -> bool:
+        """Whether an origin went back after the member was looked at."""
+        later = origins(member.config) & target.gone_back.keys() - {member.name}
+        return bool(later - self._seen[member.name])
 
     async def _settle(self, results: t.Sequence[RestoreResult]) -> list[RestoreResult]:
         """Wait once for the replicas and origins of all that was restored, not for each stream after the other."""

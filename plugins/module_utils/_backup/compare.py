@@ -85,42 +85,6 @@ def unchanged_since(manifest: Manifest, info: StreamInfo, consumers: t.Sequence[
     return _positions(manifest.consumers) == _positions(consumers or ())
 
 
-def state_differences(wanted: Json, info: StreamInfo, *, exact: bool = True, up_to: int = 0) -> list[str]:
-    """How a stream's content differs from a backup's C(state); empty when it is the same.
-
-    What the stream's own configuration did since does not count: messages that expired or were consumed, a mirror or
-    a sourcing stream that went on. C(exact=False) is for a stream that changed while it was backed up: then messages
-    may be fewer than the state says, and of the V1 format more, with sequences up to C(up_to).
-    """
-    config, found = info.config, info.state
-    differences = []
-    follows = bool(config.get("mirror") or config.get("sources"))
-    consumed = config.get("retention") in ("interest", "workqueue")
-    expires = bool(config.get("max_age") or config.get("allow_msg_ttl"))
-    fewer = consumed or expires or not exact
-
-    def differ(key: str) -> None:
-        differences.append(f"{key}: backup {wanted.get(key)}, stream {found.get(key)}")
-
-    last, now = int(wanted.get("last_seq") or 0), int(found.get("last_seq") or 0)
-    follows = follows or last < now <= up_to
-    if now < last or (now > last and not follows):
-        differ("last_seq")
-    before, after = int(wanted.get("messages") or 0), int(found.get("messages") or 0)
-    if after > before + (now - last if follows else 0) or (after < before and not fewer):
-        differ("messages")
-    first_before, first_after = int(wanted.get("first_seq") or 0), int(found.get("first_seq") or 0)
-    if first_before != first_after and before and not (fewer and first_after > first_before):
-        differ("first_seq")
-    if before and after and first_before == first_after and wanted.get("first_ts") != found.get("first_ts"):
-        differ("first_ts")
-    # After deletions at the tail the last time is that of the last message left, or of the last one ever: lines differ.
-    still = before and after == before and now == last and not fewer and not wanted.get("num_deleted")
-    if still and wanted.get("last_ts") != found.get("last_ts"):
-        differ("last_ts")
-    return differences
-
-
 def consumer_differences(
     wanted: t.Sequence[ConsumerRecord], found: t.Sequence[ConsumerInfo], first_seq: int
 ) -> tuple[list[str], list[ConsumerRecord]]:

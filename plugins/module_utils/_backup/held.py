@@ -13,14 +13,16 @@ from .._archive.errors import ArchiveError
 from .._archive.natswalk import read_entries
 from .._archive.times import format_ns
 from .._nats.model import Json, StreamInfo
+from .content import kept
 from .inspect import Backup
 from .suspect import Suspicion, unkeepable
 
 
 def may_hold_less(backup: Backup, info: StreamInfo) -> bool:
     """Whether a stream looks like the restored backup but for messages that may not be in the archive."""
-    said, found = ({key: int(s.get(key) or 0) for key in ("messages", "last_seq")} for s in (backup.state, info.state))
-    fewer = said["last_seq"] == found["last_seq"] and 0 < found["messages"] < said["messages"]
+    there = kept(backup.state, info.state)
+    reached = int(info.state.get("last_seq") or 0) >= int(backup.state.get("last_seq") or 0)
+    fewer = reached and there is not None and 0 < there < int(backup.state.get("messages") or 0)
     return fewer or unkeepable(backup.state)
 
 

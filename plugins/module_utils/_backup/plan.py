@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing as t
 
 from .._archive.times import ZERO, parse_ns
 from .._archive.wanted import Selection
@@ -14,10 +15,10 @@ from .._nats.api import JetStream, check_stream_name
 from .._nats.hops import far
 from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
 from . import compare, preflight
+from .arrivals import examine
 from .consumer_limits import ConsumerCheck, ServerLimits, ask_limits
 from .consumers import expected, settled
 from .fence import opened
-from .held import as_held, may_hold_less, note_on
 from .inspect import Backup
 from .limits import Allowance
 from .manifest import ConsumerRecord
@@ -69,7 +70,8 @@ class Target:
     """The account to restore into, as it was when the run began.
 
     C(sourced) are streams from which others source, there or in what the run restores. C(planned) are those that a run
-    in check mode would have restored by now, by name.
+    in check mode would have restored by now, by name. C(gone_back) has the last sequence of each stream that the run
+    has restored (in check mode: would restore) so far.
     """
 
     account: Json
@@ -77,6 +79,7 @@ class Target:
     sourced: frozenset[str] = frozenset()
     limits: ServerLimits = dataclasses.field(default_factory=ServerLimits)
     planned: dict[str, StreamInfo] = dataclasses.field(default_factory=dict)
+    gone_back: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 async def look_at_target(js: JetStream) -> Target:
@@ -152,7 +155,8 @@ async def make_plan(
         unfenced = opened(existing.config)
         if unfenced is not None:
             existing = dataclasses.replace(existing, config=unfenced)
-        plan = await _examine(js, backup, config, existing, tuple(warnings))
+        replace = options.replaces(existing)
+        plan = await _examine(js, backup, config, existing, target.gone_back, tuple(warnings), replace=replace)
         plan = dataclasses.replace(plan, relaxed=relaxed, fenced=unfenced is not None)
         if plan.changes and not fresh:
             # The list may be seconds old: decide on what is there now.
@@ -180,18 +184,21 @@ async def make_plan(
 
 
 async def _examine(
-    js: JetStream, backup: Backup, config: Json, existing: StreamInfo, warnings: tuple[str, ...]
+    js: JetStream,
+    backup: Backup,
+    config: Json,
+    existing: StreamInfo,
+    gone_back: t.Mapping[str, int],
+    warnings: tuple[str, ...],
+    *,
+    replace: bool,
 ) -> Plan:
     consumers: Listing[ConsumerInfo] = Listing(())
+    existing, state, notes = await examine(js, backup, existing, gone_back, replace=replace)
+    warnings = (*warnings, *notes)
     if existing.state.get("consumer_count"):
         consumers = await settled(js, config["name"], (), _PATIENCE)
-    plan = _against(backup, expected(backup, js), config, existing, consumers, warnings)
-    if plan.differences and may_hold_less(backup, existing):
-        held = await as_held(backup, existing)
-        if held is not backup:
-            warnings = (*warnings, note_on(backup, held, config["name"]))
-            plan = _against(held, expected(backup, js), config, existing, consumers, warnings)
-    return plan
+    return _against(backup, expected(backup, js), config, existing, consumers, state, warnings)
 
 
 def _against(
@@ -200,12 +207,12 @@ def _against(
     config: Json,
     existing: StreamInfo,
     listing: Listing[ConsumerInfo],
+    state: list[str],
     warnings: tuple[str, ...],
 ) -> Plan:
     consumers, silent = listing.items, {*listing.missing, *listing.offline}
     marked = compare.MARKER in (existing.config.get("metadata") or {})
     wanted = same_but_starts(config, existing.config)
-    state = compare.state_differences(backup.state, existing, exact=backup.exact, up_to=backup.up_to)
     of_config = compare.config_differences(wanted, existing.config)
     of_consumers, absent = compare.consumer_differences(
         [record for record in records if record.name not in silent],
@@ -218,23 +225,14 @@ def _against(
     base = Plan("none", config["name"], config, existing, consumers, differences=differences, warnings=warnings)
     if marked:
         # Ours, and interrupted: whole but not finished, or a part that has to go.
-        if state and _used_since(backup, existing):
-            whole = compare.state_differences(backup.state, existing, exact=backup.exact, up_to=_last(existing))
-            if whole:
-                return dataclasses.replace(base, action="replace")
-            state = []
         if state:
-            return dataclasses.replace(base, action="replace", debris=True)
+            return dataclasses.replace(base, action="replace", debris=not _used_since(backup, existing))
         return dataclasses.replace(base, action="finish", absent=tuple(absent), config_update=True)
     if differences:
         return dataclasses.replace(base, action="replace")
     if absent:
         return dataclasses.replace(base, action="finish", absent=tuple(absent))
     return base
-
-
-def _last(info: StreamInfo) -> int:
-    return int(info.state.get("last_seq") or 0)
 
 
 def _used_since(backup: Backup, info: StreamInfo) -> bool:
@@ -244,4 +242,5 @@ def _used_since(backup: Backup, info: StreamInfo) -> bool:
     """
     if not info.config.get("subjects") or not info.state.get("messages"):
         return False
-    return _last(info) > backup.up_to or parse_ns(str(info.state.get("last_ts") or ZERO)) > backup.newest
+    last = int(info.state.get("last_seq") or 0)
+    return last > backup.up_to or parse_ns(str(info.state.get("last_ts") or ZERO)) > backup.newest

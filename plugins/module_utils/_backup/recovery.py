@@ -17,10 +17,11 @@ from .._nats.api import JetStream
 from .._nats.errors import ApiError, NatsError
 from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
 from . import recreated
-from .account_restore import AccountRestore, AccountRestoreOptions, Member, order
+from .account_restore import AccountRestore, AccountRestoreOptions
 from .manifest import ConsumerRecord, Manifest
 from .plan import RestoreOptions
 from .reposition import behind_floor
+from .restore_order import Member, order
 from .session import Session
 
 _INTERVAL = 0.5

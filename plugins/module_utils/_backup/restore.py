@@ -128,6 +128,8 @@ async def _carry_out(
             result = dataclasses.replace(result, safety_backup=keeper.cost(js, plan))
     if plan.action in ("create", "replace"):
         require_rights(js, plan.name, replaces=replaces, keeps=keeper is not None)
+    if plan.action != "finish":
+        result = dataclasses.replace(result, ends_at=backup.up_to)
     if check:
         action = "create" if plan.debris else plan.action
         return dataclasses.replace(result, status="would_replace" if resumed else f"would_{action}")
@@ -163,7 +165,7 @@ def _conflict(result: RestoreResult, backup: Backup, options: RestoreOptions, pl
             f"{not_empty if options.on_conflict == 'replace_empty' else ''} Set on_conflict to replace to delete it and"
             " restore the backup, to replace_empty to do so only while it has never had a message, or to skip; or"
             " restore under another name.",
-            values={"differences": list(plan.differences)},
+            values={"differences": list(plan.differences), "ends_at": backup.up_to},
         )
     lose = {key: plan.existing.state.get(key, 0) for key in ("messages", "last_seq")} if plan.existing else {}
     return dataclasses.replace(

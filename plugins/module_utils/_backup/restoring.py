@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import time
 import typing as t
 
 from .._archive.natswalk import walk
@@ -19,11 +18,10 @@ from .._nats.model import Json, StreamInfo
 from .._nats.shapes import STREAM, read_answer
 from . import compare
 from .consumers import finish_consumers
-from .errors import RestoreError, VerificationError
+from .errors import RestoreError
 from .finish import notes_on_loss, settle
-from .held import as_held, note_on
 from .inspect import Backup
-from .live_sources import hold_back
+from .live_sources import Follower, followers_of, hold_back, let_go_on
 from .opened import data_of, open_data
 from .plan import Plan, RestoreOptions, Target
 from .presence import Presence
@@ -34,6 +32,7 @@ from .room import clean_up, make_room, reveal
 from .safety import REPLACED
 from .sender import Sender
 from .sources import last_copied, same_but_starts, start_behind
+from .verify_restored import verify_restored
 from .writer import in_thread
 
 if t.TYPE_CHECKING:
@@ -84,13 +83,15 @@ class Restoring:
             # Where it has to start behind what it copied, the run that began it has set so.
             config = same_but_starts(plan.config, info.config)
             relaxed = Relaxed(config, config)
+            followers = await self._followers() if plan.config_update else []
         else:
             if keeper is not None and plan.action == "replace" and not plan.debris:
                 await keeper.take(self._js, plan)
             async with slot:
                 if plan.action == "replace":
                     await make_room(self._js, self._backup, plan, keeper)
-                self._warnings += await hold_back(self._js, plan.name, self._target.streams)
+                followers = await self._followers()
+                self._warnings += await hold_back(self._js, plan.name, followers)
                 relaxed, info = await self._send_until_taken(status)
         if keeper is not None:
             keeper.arrived = True
@@ -108,13 +109,16 @@ class Restoring:
             info, left = await put_back(self._js, info, relaxed.wanted, self._options.settle_timeout)
             self._warnings += [sentence(plan.name, field) for field in left]
         if plan.action != "finish":
-            await self._verify(info)
+            info, notes = await verify_restored(self._js, self._backup, info)
+            self._warnings += notes
         if keeper is not None:
             keeper.conclude(self._js, REPLACED)
             self._warnings += keeper.notes
             result = dataclasses.replace(
                 result, safety_backup=keeper.told(), would_lose=keeper.lost or result.would_lose
             )
+        before = plan.existing.state if plan.existing and plan.action == "replace" else {}
+        self._warnings += await let_go_on(self._js, info, self._backup.up_to, before, followers)
         self._warnings += notes_on_loss(self._backup, relaxed.wanted)
         if self._options.origins:
             self._warnings += await settle(self._js, info, self._options.settle_timeout)
@@ -134,9 +138,12 @@ class Restoring:
         with contextlib.suppress(NatsError):
             await put_back(self._js, info, wanted, 0)
 
+    async def _followers(self) -> list[Follower]:
+        return await followers_of(self._js, self._plan.name, self._target.streams)
+
     async def _send_until_taken(self, status: str) -> tuple[Relaxed, StreamInfo]:
         """Send; where the server refuses the configuration for what the stream holds, relax it and send again."""
-        config, changes = start_behind(self._plan.config, await self._copied())
+        config, changes = start_behind(self._plan.config, await self._copied(), self._target.gone_back)
         if changes:
             self._warnings.append(
                 f"stream {self._plan.name}: opt_start_seq of its sources was set ({', '.join(changes)}), so that"
@@ -203,23 +210,3 @@ class Restoring:
     async def _clean_up(self) -> None:
         if self._announced:  # otherwise the server refused at once, and nothing was begun
             await clean_up(self._js, self._plan.name, self._presence)
-
-    async def _verify(self, info: StreamInfo) -> None:
-        """Compare the restored state with the backup's; a cluster is given time to settle."""
-        deadline = time.monotonic() + (15.0 if self._js.clustered else 3.0)
-        while True:
-            backup = self._backup
-            differences = compare.state_differences(backup.state, info, exact=backup.exact, up_to=backup.up_to)
-            if not differences:
-                return
-            if time.monotonic() > deadline:
-                held = await as_held(backup, info)
-                if held is not backup and not compare.state_differences(held.state, info, up_to=held.up_to):
-                    self._warnings.append(note_on(backup, held, self._plan.name))
-                    return
-                raise VerificationError(
-                    f"stream {self._plan.name} was restored, and is not what the backup {self._backup.path} says:"
-                    f" {'; '.join(differences)}. It is left for you to look at; the backup is untouched."
-                )
-            await asyncio.sleep(0.25)
-            info = await self._js.stream_info(self._plan.name)

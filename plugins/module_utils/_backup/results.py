@@ -40,7 +40,8 @@ class RestoreResult:
     """What became of one stream.
 
     C(status): C(created), C(replaced), C(finished), C(unchanged), C(skipped), C(failed); in check mode C(would_create),
-    C(would_replace), C(would_finish). C(before) and C(after) are configurations, for the diff.
+    C(would_replace), C(would_finish). C(before) and C(after) are configurations, for the diff. C(ends_at): the last
+    sequence of what was, or would be, restored.
     """
 
     stream: str
@@ -59,6 +60,7 @@ class RestoreResult:
     after: Json = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     failure: Exception | None = None
+    ends_at: int | None = None
 
     @property
     def changed(self) -> bool:

@@ -74,21 +74,47 @@ def last_copied(headers: t.Iterable[bytes]) -> dict[str, Copied]:
     return found
 
 
-def start_behind(config: Json, copied: t.Mapping[str, Copied]) -> tuple[Json, list[str]]:
+def start_behind(
+    config: Json, copied: t.Mapping[str, Copied], ends: t.Mapping[str, int] | None = None
+) -> tuple[Json, list[str]]:
     """A configuration whose sources start behind what was copied with an identity, and what was changed.
 
-    Sources that read through a consumer of the user's cannot start elsewhere and are left alone.
+    C(ends): the last sequence of origins that end earlier than what was copied from them. Sources that read through a
+    consumer of the user's cannot start elsewhere and are left alone.
     """
     sources, changes = [], []
     for source in config.get("sources") or []:
         last = copied.get(source_key(source))
         start = last.sequence + 1 if last and last.identity else 0
+        if not source.get("external"):
+            start = min(start, (ends or {}).get(str(source.get("name")), start) + 1)
         if start and not source.get("consumer") and int(source.get("opt_start_seq") or 0) < start:
             source = {key: value for key, value in source.items() if key != "opt_start_time"}
             source["opt_start_seq"] = start
             changes.append(f"{source['name']} from {start}")
         sources.append(source)
     return ({**config, "sources": sources} if changes else config), changes
+
+
+def start_from(config: Json, keys: t.AbstractSet[str], start: int) -> Json | None:
+    """A configuration whose sources of these keys start there; C(None) where one of them cannot be told to."""
+    sources = []
+    for source in config.get("sources") or []:
+        if source_key(source) in keys:
+            if source.get("consumer"):
+                return None
+            source = {
+                **{key: value for key, value in source.items() if key != "opt_start_time"},
+                "opt_start_seq": start,
+            }
+        sources.append(source)
+    return {**config, "sources": sources}
+
+
+def is_local(entry: t.Mapping[str, t.Any], domain: str) -> bool:
+    """Whether a mirror or source is of the same account: also where it is written as external, by its own domain."""
+    external = entry.get("external") or {}
+    return not external or str(external.get("api")) in ("$JS.API", f"$JS.{domain}.API" if domain else "$JS.API")
 
 
 def same_but_starts(wanted: Json, found: Json) -> Json:
@@ -115,7 +141,7 @@ def sourced(configs: t.Iterable[t.Mapping[str, t.Any]]) -> frozenset[str]:
     )
 
 
-def origins(config: Json) -> set[str]:
+def origins(config: t.Mapping[str, t.Any], domain: str = "") -> set[str]:
     """The streams of the same account that a stream mirrors or sources from."""
     entries = [*(config.get("sources") or []), *([config["mirror"]] if config.get("mirror") else [])]
-    return {str(entry.get("name", "")) for entry in entries if not entry.get("external")}
+    return {str(entry.get("name", "")) for entry in entries if is_local(entry, domain)}

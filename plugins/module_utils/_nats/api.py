@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import typing as t
@@ -144,7 +145,8 @@ class JetStream:
         """One stream; its state with C(deleted) and C(lost) messages if asked. Raises ApiError C(stream_not_found)."""
         check_stream_name(name)
         request = {"deleted_details": True} if deleted else None
-        return StreamInfo.parse(await self.call(f"STREAM.INFO.{name}", request, what=f"stream {name}"))
+        info = StreamInfo.parse(await self.call(f"STREAM.INFO.{name}", request, what=f"stream {name}"))
+        return dataclasses.replace(info, state={"deleted": [], **info.state}) if deleted else info
 
     async def find_stream(self, name: str) -> StreamInfo | None:
         """One stream, or C(None) where there is none of that name."""
@@ -173,8 +175,9 @@ class JetStream:
 
     async def consumers(self, stream: str) -> Listing[ConsumerInfo]:
         """All consumers of a stream, all pages."""
-        what = f"list of consumers of {stream}"
-        items, missing, offline = await self._pages(f"CONSUMER.LIST.{stream}", "consumers", what)
+        items, missing, offline = await self._pages(
+            f"CONSUMER.LIST.{stream}", "consumers", f"list of consumers of {stream}"
+        )
         return Listing(tuple(ConsumerInfo.parse(item) for item in items), tuple(missing), offline)
 
     async def create_stream(self, config: Json) -> StreamInfo:
@@ -203,12 +206,12 @@ class JetStream:
         """Delete a consumer."""
         await self.call(f"CONSUMER.DELETE.{stream}.{name}", what=f"delete consumer {stream} > {name}")
 
-    async def message(self, stream: str, sequence: int) -> StoredMessage | None:
-        """The message with that sequence, or C(None) where it is deleted."""
+    async def message(self, stream: str, sequence: int = 0, *, last_of: str = "") -> StoredMessage | None:
+        """The message with that sequence, or the last of a subject; C(None) where there is none."""
+        request: Json = {"last_by_subj": last_of} if last_of else {"seq": sequence}
+        what = f"message {last_of or sequence} of {stream}"
         try:
-            answer = await self.call(
-                f"STREAM.MSG.GET.{stream}", {"seq": sequence}, what=f"message {sequence} of {stream}"
-            )
+            answer = await self.call(f"STREAM.MSG.GET.{stream}", request, what=what)
         except ApiError as exc:
             if exc.err_code == 10037:
                 return None

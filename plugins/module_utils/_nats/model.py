@@ -14,7 +14,10 @@ Json = dict[str, t.Any]
 
 @dataclasses.dataclass(frozen=True)
 class StreamInfo:
-    """A stream as STREAM.INFO and STREAM.LIST show it. Times are RFC 3339 texts, sizes bytes."""
+    """A stream as STREAM.INFO and STREAM.LIST show it. Times are RFC 3339 texts, sizes bytes.
+
+    C(told): the server's time of the answer, empty where it does not say.
+    """
 
     config: Json
     state: Json
@@ -22,6 +25,7 @@ class StreamInfo:
     cluster: Json | None = None
     mirror: Json | None = None
     sources: tuple[Json, ...] = ()
+    told: str = ""
 
     @classmethod
     def parse(cls, raw: Json) -> StreamInfo:
@@ -32,6 +36,7 @@ class StreamInfo:
             cluster=raw.get("cluster"),
             mirror=raw.get("mirror"),
             sources=tuple(raw.get("sources") or ()),
+            told=str(raw.get("ts") or ""),
         )
 
     @property

@@ -13,9 +13,9 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._backup.compare 
     consumer_differences,
     lasting,
     normal_config,
-    state_differences,
     unchanged_since,
 )
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.content import state_differences
 
 from .makers import CONFIG, STATE, consumer, manifest, record, stream
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account_restore import Member, order
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.relax import (
     Relaxed,
     probe_config,
     relax,
     relax_after,
 )
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.restore_order import Member, order
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.sources import (
     Copied,
     last_copied,
