@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -171,9 +172,8 @@ def test_what_running_applications_miss_is_told(make_server: MakeServer, tmp_pat
             await asyncio.sleep(0.1)
         assert len(seen) == 15
         for check in (True, False):
-            result = await loop.run_in_executor(
-                None, lambda check=check: rounds.restore_stream(server, path, on_conflict="replace", check=check)
-            )
+            work = functools.partial(rounds.restore_stream, server, path, on_conflict="replace", check=check)
+            result = await loop.run_in_executor(None, work)
             (text,) = [each for each in rounds.warnings(result) if "goes back" in each]
             assert "from sequence 15 to 10" in text
             assert "miss up to 5 new messages" in text
