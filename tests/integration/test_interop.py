@@ -150,7 +150,14 @@ def test_an_empty_directory_that_the_command_line_left_is_passed_over(nats_cli: 
         assert any("MEMORY" in line and "empty" in line for line in rounds.warnings(result))
         assert rounds.differences(before, oracle.picture(server)) == []
         found = rounds.info(tmp_path / "APP")
-        assert [each["path"].rpartition("/")[2] for each in found["backups"] if not each["valid"]] == ["MEMORY"]
+        (empty,) = [each for each in found["backups"] if each["problems"]]
+        assert empty["path"].endswith("/MEMORY")
+        assert [(one["id"], one["severity"]) for one in empty["problems"]] == [("empty_directory", "warning")]
+        assert found["valid"] is True, "the restore accepts it"
+        for file in (tmp_path / "APP/PLAIN").iterdir():
+            file.unlink()
+        (tmp_path / "APP/EMPTY/backup.json").unlink()
+        assert rounds.info(tmp_path / "APP")["valid"] is False
 
 
 def test_the_command_line_restores_what_the_module_wrote_beside_a_memory_stream(nats_cli: Cli, tmp_path: Path) -> None:

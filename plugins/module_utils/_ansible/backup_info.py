@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 import os
 import threading
@@ -16,6 +17,7 @@ from .._backup.checked import checked_json
 from .._backup.checking import Share, look
 from .._backup.directory import normal_path
 from .._backup.inspect import Backup, looks_like_backup, problems_json
+from .._backup.left_empty import as_left
 from .._backup.remnants import losses
 from .._backup.repository import LATEST, BackupSet, sets_of
 from .._backup.results import manifest_json
@@ -57,6 +59,9 @@ async def backup_info(context: Context) -> Outcome:
         )
     finally:
         stop.set()
+    # What the command line leaves for a stream in memory is passed over, unless it is all there is.
+    left = [dataclasses.replace(one, backup=as_left(one.backup)) for one in looked]
+    looked = left if any(one.backup.stream for one in left) else looked
     known: dict[str, BackupSet | None] = {}
     listed = [
         {**describe(one.backup), "last_full_check": checked_json(one.checked), **membership(one.backup.path, known)}

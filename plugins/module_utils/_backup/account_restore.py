@@ -12,10 +12,10 @@ import os
 import typing as t
 
 from .._archive.errors import ArchiveError
-from .._files.reading import holds
 from .._nats.errors import ConnectionLostError, NatsError, OptionsError
 from .errors import InvalidBackupError, PathError, RestoreError
 from .inspect import Backup, inspect, looks_like_backup
+from .left_empty import REASON, left_empty
 from .nothing import nothing_there
 from .plan import RestoreOptions, Target, look_at_target
 from .replacing import restore_safely
@@ -192,8 +192,8 @@ class AccountRestore:
 
     def _why_not(self, name: str, directory: str, described: SetFile | None) -> str:
         """Why a directory is left out, or nothing."""
-        if holds(directory) is False:
-            return "the directory is empty, as the nats command line leaves it for a stream in memory"
+        if left_empty(directory, described):
+            return REASON
         if described is None or self._options.stale:
             return ""
         member = described.streams.get(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._archive.times import ZERO
 from .._nats.model import ConsumerInfo, Json, StreamInfo
 from .manifest import ConsumerRecord, Manifest, sequences
 
@@ -26,7 +27,7 @@ def normal_config(config: Json) -> Json:
             value = normal_config(value)
         elif isinstance(value, list):
             value = [normal_config(item) if isinstance(item, dict) else item for item in value]
-        if value in (None, 0, -1, "", [], {}) or _DEFAULTS.get(key) == value:
+        if value in (None, 0, -1, "", [], {}, ZERO) or _DEFAULTS.get(key) == value:
             continue
         if key.startswith("_nats.") or key == MARKER:
             continue

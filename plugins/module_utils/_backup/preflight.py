@@ -44,6 +44,7 @@ def supported_config(
 
     Raises RestoreError naming every field the line does not know, unless C(drop) allows to leave them out.
     """
+    config = lines.without_unused(config, js.line)
     unknown = lines.unsupported_stream_fields(config, js.line)
     of_consumers = [
         field for record in consumers for field in lines.unsupported_consumer_fields(record.config, js.line)

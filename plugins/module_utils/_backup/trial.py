@@ -15,7 +15,7 @@ import json
 import typing as t
 
 from .._nats.api import JetStream
-from .._nats.errors import ApiError, NatsError
+from .._nats.errors import ApiError, NatsError, PermissionDeniedError
 from .._nats.model import Json, StreamInfo
 from .errors import RestoreError
 from .inspect import Backup
@@ -154,6 +154,8 @@ async def _try_consumer(js: JetStream, probe: str, consumer: tuple[str, Json], n
         config["deliver_subject"] = f"{probe}_to.{number}"
     try:
         await js.create_consumer(probe, config)
+    except PermissionDeniedError:
+        return  # those of an archive come back without that permission
     except ApiError as exc:
         raise RestoreError(
             f"stream {stream} is not replaced: the server would refuse its consumer {name}: {exc.description}"

@@ -115,6 +115,8 @@ _CONSUMER_FIELDS: dict[str, Version] = {
     "priority_timeout": (2, 11, 0),
     "sourcing": (2, 14, 0),
 }
+# What says the same as leaving the field out: Go's zero values, its zero time, and defaults that have a name.
+_NOTHING = (None, False, 0, "", "none", "default", "0001-01-01T00:00:00Z")
 _NEWEST_KNOWN: Version = (2, 15, 999)
 
 
@@ -130,11 +132,23 @@ class UnsupportedField:
         return f"{self.path} ({since})"
 
 
+def says_nothing(value: t.Any) -> bool:
+    """Whether a field with this value is not used: zero, or a mapping or list of nothing else.
+
+    What servers note in metadata for themselves is nothing either.
+    """
+    if isinstance(value, dict):
+        return all(says_nothing(inner) or str(name).startswith("_nats.") for name, inner in value.items())
+    if isinstance(value, list):
+        return all(says_nothing(inner) for inner in value)
+    return value in _NOTHING
+
+
 def unsupported_stream_fields(config: t.Mapping[str, t.Any], line: Line) -> list[UnsupportedField]:
     """The fields of a stream configuration, set to something, that C(line) would reject or silently ignore."""
     found = []
     for name, value in config.items():
-        if value in (None, False, 0, "", [], {}) or (name == "persist_mode" and value == "default"):
+        if says_nothing(value):
             continue
         since = _STREAM_FIELDS.get(name)
         if since is None and name not in _STREAM_KNOWN:
@@ -149,9 +163,20 @@ def unsupported_stream_fields(config: t.Mapping[str, t.Any], line: Line) -> list
             found.extend(
                 UnsupportedField(f"{prefix}.{name}", since)
                 for name, since in _SOURCE_FIELDS.items()
-                if source.get(name) and line.version < since
+                if not says_nothing(source.get(name)) and line.version < since
             )
     return found
+
+
+def without_unused(config: t.Mapping[str, t.Any], line: Line) -> dict[str, t.Any]:
+    """A stream configuration without the fields that C(line) does not know and that say nothing: it may refuse them."""
+
+    def known(name: str, value: t.Any) -> bool:
+        since = _STREAM_FIELDS.get(name)
+        new = line.version < since if since else name not in _STREAM_KNOWN
+        return not (new and says_nothing(value))
+
+    return {name: value for name, value in config.items() if known(name, value)}
 
 
 def unsupported_consumer_fields(config: t.Mapping[str, t.Any], line: Line) -> list[UnsupportedField]:
@@ -159,7 +184,7 @@ def unsupported_consumer_fields(config: t.Mapping[str, t.Any], line: Line) -> li
     return [
         UnsupportedField(f"consumer {config.get('durable_name') or config.get('name')}: {name}", since)
         for name, since in _CONSUMER_FIELDS.items()
-        if config.get(name) not in (None, False, 0, "", [], "none") and line.version < since
+        if not says_nothing(config.get(name)) and line.version < since
     ]
 
 
