@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 # What a developer's shell has set for Ansible must not change what is tested.
 unexport ANSIBLE_CONFIG ANSIBLE_LIBRARY ANSIBLE_VAULT_PASSWORD_FILE
 
-.PHONY: help test molecule lint sanity unit integration test-lines test-cores build demo bench ee awx-check awx-content format changelog venv clean
+.PHONY: help test fuzz molecule lint sanity unit integration test-lines test-cores build demo bench ee awx-check awx-content format changelog venv clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ test-lines: venv ## the integration tests marked `lines`, on every supported ser
 
 test-cores: venv ## a short real round on every supported ansible-core (CORES='2.16 2.21' for some of them)
 	@$(RUN) -m tools.cores $(CORES)
+
+fuzz: venv ## look at 10,000 spoilt backups (FUZZ_ARGS for more words: --cases, --first, --seed, --seconds)
+	@$(RUN) -m tools.fuzz $(FUZZ_ARGS)
 
 build: venv ## build the collection, then install it and run it from the tarball
 	@$(RUN) -m tools.build

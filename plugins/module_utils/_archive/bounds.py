@@ -17,8 +17,8 @@ from .errors import ArchiveError
 
 MIB = 1024 * 1024
 TOO_LARGE = "archive_too_large"
-#: Memory for all consumers of an archive together, as estimated: 20,000 to 30,000 of usual ones.
-MOST_METADATA = 96 * MIB
+#: Memory for all consumers of an archive together, as estimated: 15,000 to 20,000 of usual ones.
+MOST_METADATA = 80 * MIB
 #: The same for the stream's own configuration.
 MOST_CONFIG = 32 * MIB
 #: Bytes of one consumer's entry that are looked at, and of a state.json.

@@ -103,6 +103,8 @@ class QuickCheck:
                 except ArchiveError as error:
                     self._give_up(error)
             report = ArchiveReport(None, self.size, self._digest.hexdigest(), self._raw_size)
+            if any(problem.id == TOO_LARGE for problem in self._problems):
+                self._part = None  # what it has read so far is not kept: a repository can have many of these
             if self._part is not None:
                 self._problems += self._part.problems
                 report = self._part.describe(report)
