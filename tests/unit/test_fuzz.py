@@ -1,0 +1,57 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A sample of `make fuzz`, and proof that it would see what it looks for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tools import fuzz
+
+
+def test_a_sample_of_spoilt_backups() -> None:
+    count, wrong, figures = fuzz.run(seed=2026, cases=range(120), limit=600)
+    assert (count, wrong) == (120, [])
+    assert set(figures["kinds"]) >= {"raw_bytes", "past_the_checksum", "json_field", "other_kind", "fit_again"}
+
+
+def opens(root: Path, streams: list[Path]) -> None:
+    (root / "outside" / "canary").read_bytes()
+
+
+def follows(root: Path, streams: list[Path]) -> None:
+    link = root / "backup" / "link"
+    link.symlink_to(root / "outside" / "canary")
+    link.read_bytes()
+
+
+def writes(root: Path, streams: list[Path]) -> None:
+    (root / "outside" / "more").mkdir()
+
+
+def raises(root: Path, streams: list[Path]) -> None:
+    raise KeyError("name")
+
+
+def hoards(root: Path, streams: list[Path]) -> None:
+    bytearray(os.urandom(1 << 20) * 300)
+
+
+@pytest.mark.parametrize(
+    ("looks", "trouble"),
+    [
+        (opens, "opened outside"),
+        (follows, "opened outside"),
+        (writes, "opened outside"),
+        (raises, "KeyError"),
+        (hoards, "MiB"),
+    ],
+)
+def test_what_goes_wrong_is_seen(looks: object, trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzz, "look_at", looks)
+    found, _done, _memory, _seconds = fuzz.run_case(1, 1, fuzz.samples(), tmp_path)
+    assert trouble in found
