@@ -175,7 +175,12 @@ def archive_bomb(rng: Rng, stream: Path, _outside: Path) -> None:
     else:  # JSON that is deep, long or odd
         body = b'{"config":' + rng.choice(RAW) + b',"state":{}}'
         data = encode_stored(head + write_entry(b"consumers/a", 1, 0, b"", body))
-    data_of(stream).write_bytes(data)
+    path = data_of(stream)
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+    path.write_bytes(data)
 
 
 def raw_bytes(rng: Rng, stream: Path, _outside: Path) -> None:
