@@ -152,3 +152,14 @@ def test_digest_of(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(content)
     found = digest_of(str(tmp_path / "x"))
     assert (found.name, found.size, found.sha256) == ("x", len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_manifests_with_the_times_under_their_old_names_are_read() -> None:
+    """Their digest stays the one that they were written with, since the sets' files name it."""
+    now = manifest()
+    body = {key: value for key, value in json.loads(now.dump()).items() if key != "digest"}
+    body = {key.removesuffix("_at") if key in ("started_at", "finished_at") else key: body[key] for key in body}
+    digest = hashlib.sha256(canonical(body)).hexdigest()
+    old = Manifest.load(json.dumps({**body, "digest": digest}).encode(), "manifest.json")
+    assert (old.started_at, old.finished_at) == (now.started_at, now.finished_at)
+    assert old.digest == digest != now.digest
