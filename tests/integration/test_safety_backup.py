@@ -63,7 +63,7 @@ class Scene:
         assert not {MARKER, FENCE} & set(metadata), metadata
 
 
-def picture(server: Server) -> dict[str, Any]:
+def picture(server: Any) -> dict[str, Any]:
     found = oracle.picture(server)
     for stream in found.values():
         stream["config"].pop("metadata", None)
@@ -443,3 +443,29 @@ def test_credentials_end_in_the_middle(server_version: str, tmp_path: Path) -> N
         )
         assert again["status"] == "replaced", again
         assert again["safety_backup"]["path"] == kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [V1_LINE, "newest"])
+def test_put_back_in_a_cluster(version: str, server_version: str, tmp_path: Path, make_cluster: Any) -> None:
+    """Three replicas: what was live comes back on all of them."""
+    cluster = make_cluster(version=server_version if version == "newest" else version)
+    fill(cluster, "BIG", 3 * MIB, num_replicas=3)
+    place = {"path": str(tmp_path / "BIG"), "safety_path": str(tmp_path / "safety")}
+    run_module("jetstream_stream_backup", {**cluster.connection(), "path": place["path"], "stream": "BIG"})
+    publish(cluster, "BIG", 10, 3000, "since")
+    before = picture(cluster)
+    with Proxy(cluster.nodes[0].port) as proxy:
+        proxy.set_delay(0.02)
+        proxy.stall_after(MIB, "up")
+        args = {**cluster.connection(), **place, "servers": [proxy.url], "chunk_size": 32768, "in_flight": 4}
+        process = ModuleProcess(RESTORE, {**args, "on_conflict": "replace"})
+        wait_until(lambda: proxy.stalled or process.process.poll() is not None, "sending", 120)
+        process.process.send_signal(signal.SIGTERM)
+        proxy.resume()
+        result = process.wait(240)
+    assert result.get("now") == "old stream put back", result
+    after = picture(cluster)
+    assert oracle.compare(before["BIG"]["messages"], after["BIG"]["messages"]) == []
+    assert set(after["BIG"]["consumers"]) == {"one", "two"}
+    assert after["BIG"]["config"]["num_replicas"] == 3
