@@ -107,7 +107,7 @@ def test_sealed(server: Server, tmp_path: Path) -> None:
 def test_update_is_refused_by_a_permission(server_version: str, tmp_path: Path) -> None:
     """The last step is forbidden: the error says so, and the next run by a user who may takes the mark away."""
     deny = User("nomark", permissions={"publish": {"deny": ["$JS.API.STREAM.UPDATE.>"]}})
-    with Server(Options(version=server_version, users=[deny])) as server:
+    with Server(Options(version=server_version, users=(deny,))) as server:
         rounds.create_streams(server, ["S"])
         rounds.publish(server, "S.x", b"1", b"2")
         rounds.backup_stream(server, tmp_path / "S", "S")
