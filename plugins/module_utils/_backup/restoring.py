@@ -24,7 +24,7 @@ from .inspect import Backup
 from .live_sources import Follower, followers_of, hold_back, let_go_on
 from .opened import data_of, open_data
 from .plan import Plan, RestoreOptions, Target
-from .presence import Presence
+from .presence import Presence, patience
 from .put_back import put_back, sentence
 from .relax import Relaxed, relax, relax_after
 from .results import RestoreResult
@@ -163,6 +163,9 @@ class Restoring:
             except ApiError as exc:
                 await self._clean_up()
                 once_more = isinstance(exc, MisdirectedError) and attempt < _ATTEMPTS // 2
+                if "closed pipe" in exc.description:
+                    await self._after_another(exc, attempt)
+                    once_more = True
                 again = relaxed if once_more else relax_after(exc, relaxed)
                 if again is None and exc.error == "stream_exists":
                     raise OccupiedError(exc.message, values={"began": self._announced and status}) from exc
@@ -175,6 +178,21 @@ class Restoring:
             else:
                 return relaxed, info
         raise RestoreError(f"stream {self._plan.name}: the server refused every way to restore it.")
+
+    async def _after_another(self, exc: ApiError, attempt: int) -> None:
+        """The server had stopped to read: for another restore of the stream, or for one that was given up just before.
+
+        Return once it has let go of that; what is there then is found out by the next try. Raises RestoreError.
+        """
+        if attempt:
+            raise RestoreError(
+                f"stream {self._plan.name}: the server ended the restore while the data came ({exc.description})."
+                " Another restore of it is under way, from another host or with another tool. Wait for its end, then"
+                " run again.",
+                error="restore_dropped",
+                err_code=exc.err_code,
+            ) from exc
+        await asyncio.sleep(patience(self._js))
 
     async def _copied(self) -> t.Any:
         if not self._plan.config.get("sources") or self._backup.format != "V2":
