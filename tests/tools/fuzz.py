@@ -212,10 +212,12 @@ def child(root: Path, streams: list[Path]) -> int:
 
 def fingerprint(place: Path) -> str:
     """Names and contents of what no case may touch."""
-    lines = [
-        f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_ino} {path.stat().st_mtime_ns}"
-        for path in sorted(place.iterdir())
-    ]
+    lines = []
+    for path in sorted(place.iterdir()):
+        content = path.read_bytes() if path.is_file() else b""
+        status = path.stat()
+        digest = hashlib.sha256(content).hexdigest()
+        lines.append(f"{path.name} {digest} {status.st_ino} {status.st_mtime_ns}")
     return "\n".join(lines)
 
 
