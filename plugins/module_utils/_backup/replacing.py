@@ -94,7 +94,8 @@ class _Aftermath:
         found, keeper = await self._find(), self._keeper
         if found is None:
             return MISSING
-        if keeper.old is not None and found.created == keeper.old.created:
+        # A V1 restore on a single server gives the new stream the time of the old one.
+        if keeper.old is not None and not keeper.gone and found.created == keeper.old.created:
             return OLD
         if marker_of(found):
             return NEW if keeper.arrived and not isinstance(self._failure, VerificationError) else PARTIAL
