@@ -104,7 +104,7 @@ def zeros(size: int) -> bytes:
         else:
             step = min(left, (1 << 24) + 65539)
             # A copy of one byte back, then S2's repeat of it.
-            block += b"\x01\x01" + b"\x1d" + (step - 4 - 65540).to_bytes(3, "little")
+            block += b"\x01\x01" + b"\x1d\x00" + (step - 4 - 65540).to_bytes(3, "little")
         left -= step
     crc = masked_zeros(size)
     return b"\x00" + (len(block) + 4).to_bytes(3, "little") + crc.to_bytes(4, "little") + block
