@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -330,7 +331,9 @@ def spoil(rng: Rng, stream: Path, outside: Path) -> list[str]:
     done = []
     for _time in range(rng.choice((1, 1, 1, 2, 3))):
         (mutation,) = rng.choices([one for one, _weight in MUTATIONS], [weight for _one, weight in MUTATIONS])
-        mutation(rng, stream, outside)
+        # What is spoilt already may not bear another one.
+        with contextlib.suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
+            mutation(rng, stream, outside)
         done.append(mutation.__name__)
     if rng.random() < 0.5:
         fit_again(rng, stream)
