@@ -28,6 +28,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tools import checkout
+
+# As `python -m tools.fuzz` it finds the collection by itself.
+sys.path.insert(0, str(checkout.link_collection()))
+
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup_info import below, describe
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup_report import look
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.errors import ArchiveError
@@ -56,7 +61,7 @@ _SET = "20261122T101500Z"
 _FIXTURES = checkout.ROOT / "tests" / "unit" / "archive" / "fixtures"
 # What Python itself may open: its library, this checkout, and what the system says of this process.
 _FREE = tuple(
-    os.path.realpath(path)
+    os.path.realpath(str(path))
     for path in (sys.prefix, sys.base_prefix, checkout.ROOT, *sys.path, "/proc", "/sys", "/dev/null", "/usr", "/etc")
     if path
 )

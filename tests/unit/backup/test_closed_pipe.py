@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import types
 from typing import Any
 
@@ -21,7 +22,7 @@ def restoring_with(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> tuple
     slept: list[float] = []
     run: Any = object.__new__(restoring.Restoring)
     run._plan = types.SimpleNamespace(name="A", config={"name": "A"})
-    run._target = types.SimpleNamespace(sourced=frozenset())
+    run._target = types.SimpleNamespace(sourced=frozenset(), gone_back={})
     run._backup, run._announced, run._warnings = None, False, []
     run._js = types.SimpleNamespace(clustered=False, line=None)
     relaxed = types.SimpleNamespace(request={}, wanted={}, identity_splits=False)
@@ -43,7 +44,7 @@ def restoring_with(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> tuple
         slept.append(seconds)
 
     run._clean_up, run._copied, run._send = nothing, copied, send
-    monkeypatch.setattr(restoring.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     return run, slept
 
 
