@@ -107,7 +107,8 @@ def test_tasks_are_a_table_of_contents(role: Path) -> None:
 
 @each_verb
 def test_role_has_a_playbook_and_a_runbook(role: Path) -> None:
-    (play,) = load(ROOT / "playbooks" / f"{role.name}.yml")
+    guard, play = load(ROOT / "playbooks" / f"{role.name}.yml")
+    assert guard["ansible.builtin.import_playbook"] == "common/hosts.yml"
     # Validated by the role itself: what Ansible does before a role begins ends without a report.
     called = [task["ansible.builtin.import_role"] for task in play["tasks"]]
     assert called == [{"name": f"natsops.jetstream.{role.name}", "rolespec_validate": False}]
