@@ -10,7 +10,7 @@ import functools
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.natsops.jetstream.plugins.module_utils._report import inputs, report, words
+from ansible_collections.natsops.jetstream.plugins.module_utils._report import inputs, loss, report, words
 
 Function = t.Callable[..., t.Any]
 
@@ -50,5 +50,6 @@ class FilterModule:
             "report": report.make_report,
             "report_lines": words.terminal,
             "report_markdown": words.markdown,
+            "restored": loss.restored_by,
         }
         return {name: _told(function) for name, function in own.items()}

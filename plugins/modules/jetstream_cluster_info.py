@@ -37,7 +37,8 @@ options:
     default: true
   given_up:
     description:
-      - Streams whose loss is meant or accepted, each as V(ACCOUNT > STREAM), as the findings name them.
+      - Streams whose loss is meant or accepted, each as V(ACCOUNT > STREAM), as the findings name them. With
+        V(ACCOUNT > STREAM @ SEQUENCE) only the messages after that sequence are given up.
       - Without it, a stream that O(backups) or O(last_picture) know and that is missing, was made anew, or ends at a lower
         sequence is a critical finding (V(stream_lost), V(stream_recreated), V(stream_behind)).
     type: list

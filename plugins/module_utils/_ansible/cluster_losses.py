@@ -19,19 +19,22 @@ from .cluster_backups import older_backup, read_backups
 from .module import Context
 
 GIVEN_UP = ArgumentSpec({"given_up": {"type": "list", "elements": "str", "default": []}})
-_BETWEEN = " > "
+_BETWEEN, _AT = " > ", " @ "
 
 
 def given_up(context: Context) -> list[Accepted]:
-    """The streams of O(given_up). Raises OptionsError for what is not C(ACCOUNT > STREAM)."""
+    """The streams of O(given_up), with or without C(@ SEQUENCE). Raises OptionsError for what names no stream."""
     found = []
     for label in context.params["given_up"]:
-        account, between, stream = label.rpartition(_BETWEEN)
-        if not (between and account.strip() and stream.strip()):
+        account, between, rest = label.rpartition(_BETWEEN)
+        stream, at, sequence = rest.partition(_AT)
+        number = sequence.strip()
+        if not (between and account.strip() and stream.strip()) or bool(at) != number.isdecimal():
             raise OptionsError(
-                f"given_up: {label!r} does not name a stream. Write it as the findings do: ACCOUNT > STREAM."
+                f"given_up: {label!r} does not name a stream. Write it as the findings do: ACCOUNT > STREAM. If only"
+                " the messages after a sequence are given up: ACCOUNT > STREAM @ SEQUENCE."
             )
-        found.append(Accepted(account.strip(), stream.strip()))
+        found.append(Accepted(account.strip(), stream.strip(), int(number) if at else None))
     return found
 
 

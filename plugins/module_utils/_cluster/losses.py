@@ -126,7 +126,8 @@ def _covers(confirmed: Accepted, loss: _Loss, now: State | None) -> bool:
         return False
     if confirmed.last_seq is None:
         return True
-    return loss.word == "stream_behind" and now is not None and now.last_seq >= confirmed.last_seq
+    # Restored up to there: an older backup also begins with an earlier sequence.
+    return loss.word != "stream_lost" and now is not None and now.last_seq >= confirmed.last_seq
 
 
 def _loss(now: State | None, earlier: Earlier) -> _Loss | None:

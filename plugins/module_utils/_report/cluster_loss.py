@@ -158,6 +158,7 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
     ages = [float(one["age"]) for one in backups if one.get("age") is not None]
     rpo = round(max(ages), 1) if ages else None
     report["details"] = {"target": decision.get("target"), "sources": decision.get("sources"), "rpo_seconds": rpo}
+    report["details"]["restored"] = restoring.restored(report["streams"])
     report["changed"] = any(run["result"].get("changed") for run in runs) or (
         check and bool(plan) and bool(decision.get("confirmed"))
     )

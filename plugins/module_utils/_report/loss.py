@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import typing as t
 
 from . import cluster as look
@@ -136,6 +138,33 @@ def results(facts: t.Mapping[str, t.Any], recovered: t.Sequence[Json]) -> list[J
             target = f"{item['account']} > {one['stream']} > {one['consumer']}"
             found.append(look.step("consumer", target, one["status"], one["reason"] or f"goes on with {one['seq']}"))
     return found
+
+
+def restored(recovered: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
+    """The streams that came back from a backup, and how far, as O(given_up) of jetstream_cluster_info takes them."""
+    streams = by_stream(recovered)
+    return [
+        up_to(account, name, one["last_seq"])
+        for (account, name), one in sorted(streams.items())
+        if one["status"] == "restored"
+    ]
+
+
+def restored_by(files: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
+    """What the reports in C(files) (results of ansible.builtin.slurp) say was restored; what is none is passed over."""
+    found: list[str] = []
+    for one in files:
+        try:
+            labels = json.loads(base64.b64decode(one["content"]))["details"]["restored"]
+            found += [str(label) for label in labels]
+        except (KeyError, TypeError, ValueError):
+            continue
+    return found
+
+
+def up_to(account: str, stream: str, last_seq: t.Any) -> str:
+    """A stream whose messages after a sequence are lost for good, which a person has confirmed."""
+    return f"{account} > {stream} @ {int(last_seq or 0)}"
 
 
 def remedies(lost: t.Iterable[t.Mapping[str, t.Any]], recovered: t.Sequence[Json], repository: str) -> list[str]:

@@ -23,7 +23,12 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
     recovered = loss.recoveries(facts, "recovered")
     report: Json = {
         "verb": "node_loss",
-        "details": {"server": server, "disk": facts.get("disk"), "action": action},
+        "details": {
+            "restored": loss.restored(recovered),
+            "server": server,
+            "disk": facts.get("disk"),
+            "action": action,
+        },
         **{key: decision.get(key) or [] for key in ("plan", "evidence", "warnings")},
     }
     report["results"] = [*_results(facts, server), *loss.results(facts, recovered)]

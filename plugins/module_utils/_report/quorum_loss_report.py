@@ -27,7 +27,7 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
     confirmed = f"""{_PLAYBOOK} -e '{{"quorum_loss_dead": ["{names}"], "quorum_loss_confirm_dead": ["{names}"]}}'"""
     report: Json = {
         "verb": "quorum_loss",
-        "details": {"dead": dead, "action": action},
+        "details": {"restored": loss.restored(recovered), "dead": dead, "action": action},
         **{key: decision.get(key) or [] for key in ("plan", "evidence", "warnings")},
         "results": [*_results(facts), *loss.results(facts, recovered)],
     }

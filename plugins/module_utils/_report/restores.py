@@ -92,7 +92,7 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
     if shown:
         backups = restoring.backups_of(facts, variable="restore_streams")
     report["streams"] = restoring.rows_of(shown, backups)
-    report["details"] = {"sources": decision.get("sources") or []}
+    report["details"] = {"sources": decision.get("sources") or [], "restored": restoring.restored(report["streams"])}
     report["changed"] = any(run["result"].get("changed") for run in runs) or (check and bool(plan))
     failures = restoring.failures_of(runs)
     if facts.get("failure") or failures:

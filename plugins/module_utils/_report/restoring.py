@@ -10,6 +10,7 @@ import fnmatch
 import typing as t
 
 from . import cluster as look
+from . import loss
 from .backups import texts
 from .inputs import InputError, one_of
 from .report import Json, sentence_of
@@ -166,6 +167,15 @@ def results_of(runs: t.Sequence[Json]) -> list[Json]:
 def warnings_of(runs: t.Sequence[Json]) -> list[str]:
     """What the modules warned of, with the account."""
     return [f"{run['source']['into']}: {text}" for run in runs for text in texts(run["result"].get("warnings"))]
+
+
+def restored(rows: t.Iterable[Json]) -> list[str]:
+    """The streams that are as in their backup now, and how far, as L(loss.up_to) names them."""
+    return [
+        loss.up_to(row["account"], row["stream"], row["last_seq"])
+        for row in rows
+        if row["status"] in ("created", "replaced", "finished")
+    ]
 
 
 def rows_of(runs: t.Sequence[Json], backups: t.Sequence[Json]) -> list[Json]:

@@ -111,7 +111,7 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
     again = f"{_PLAYBOOK} -e salvage_server={server} -e salvage_store={facts.get('store')}"
     report: Json = {
         "verb": "salvage",
-        "details": {"server": server, "action": action},
+        "details": {"restored": loss.restored(recovered), "server": server, "action": action},
         **{key: decision.get(key) or [] for key in ("plan", "evidence", "warnings")},
         "results": [*_results(facts, server), *loss.results(facts, recovered)],
     }

@@ -81,6 +81,10 @@ def test_what_a_person_accepts() -> None:
     assert not find_losses([now()], [BACKUP], [PICTURE], accepted=until)
     assert find_losses([now(messages=49, last_seq=49)], [BACKUP], [PICTURE], accepted=until)
     assert find_losses([], [BACKUP], [PICTURE], accepted=until)
+    # An older backup than the picture begins earlier.
+    later = Earlier(dataclasses.replace(LATER, messages=20, first_seq=41, first_ts=180 * SECOND), 2000.0)
+    assert words(*find_losses([now()], [], [later])) == ["stream_recreated"]
+    assert not find_losses([now()], [], [later], accepted=until)
 
 
 def test_a_backup_that_was_taken_after_the_loss() -> None:
