@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.api import JetStream
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.connect import connect
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
 
 from integration.cluster import kit
-from servers import PASSWORD, Cluster, Options, Server
+from servers import PASSWORD, Cluster, Options, Server, wait_for
 from servers.process import free_ports
 
 
@@ -43,6 +47,28 @@ def test_a_change_is_never_made_in_another_domain(stack: ExitStack, server_versi
         refused = kit.run(module, hub, domain="leaf", check=True, **words)
         assert refused["error"] == "wrong_domain", refused
         assert "Give addresses of servers of that domain" in refused["msg"]
+
+
+def test_whose_user_it_is_tells_the_own_server(stack: ExitStack, server_version: str) -> None:
+    """Each server behind the link answers that question too, some of them first, with the permissions of the link."""
+    (port,) = free_ports(1)
+    listen = {"leafnodes": {"listen": f"127.0.0.1:{port}"}}
+    hub = stack.enter_context(Server(Options(version=server_version, domain="hub", extra=listen)))
+    leaf = stack.enter_context(Server(Options(version=server_version, domain="leaf", extra=remotes(port)), name="far"))
+    wait_for(lambda: len(hub.monitor("/leafz").get("leafs") or []) == 2, 15, "both links")
+
+    async def permissions(server: Server) -> list[Any]:
+        connection = await connect(make_options(server.connection()))
+        try:
+            api = JetStream(connection)
+            told = [await api.user_info() for _time in range(40)]
+        finally:
+            await connection.close()
+        assert {one["account"] for one in told} == {"APP"}
+        return [one["permissions"] for one in told if one.get("permissions")]
+
+    for server in (hub, leaf):
+        assert asyncio.run(permissions(server)) == []
 
 
 @pytest.mark.slow

@@ -33,6 +33,24 @@ def peer_id(server_name: str) -> str:
     return "".join(_DIGITS[byte % 62] for byte in digest[:8])
 
 
+def sent_by(server_id: str) -> t.Callable[[t.Any], bool]:
+    """Whether an answer is of that server: those behind leafnodes answer as well, about the user of that link.
+
+    One that does not say whose it is counts.
+    """
+
+    def accept(message: t.Any) -> bool:
+        try:
+            answer = parse_json(message.data)
+        except ValueError:
+            return True  # for whoever reads it
+        server = answer.get("server") if isinstance(answer, dict) else None
+        found = server.get("id") if isinstance(server, dict) else None
+        return not (found and server_id) or found == server_id
+
+    return accept
+
+
 def meta_group(raftz: Json) -> Json:
     """What a server's RAFTZ says of the meta group: C(id), C(size), C(leader), C(peers), ...; empty without one."""
     for groups in raftz.values():

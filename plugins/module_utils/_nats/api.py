@@ -11,6 +11,7 @@ import json
 import re
 import typing as t
 
+from .answers import sent_by
 from .connection import Connection, NoRespondersError
 from .errors import (
     ApiError,
@@ -122,13 +123,14 @@ class JetStream:
     async def user_info(self) -> Json:
         """C($SYS.REQ.USER.INFO): C(user), C(account), C(permissions); empty where the server does not tell."""
         try:
-            message = await self.connection.request("$SYS.REQ.USER.INFO", timeout=2.0)
+            ours = sent_by(str(self.connection.info.get("server_id") or ""))
+            message = await self.connection.request("$SYS.REQ.USER.INFO", timeout=2.0, again=0.25, accept=ours)
             answer = read_answer(message.data, "user info", "$SYS.REQ.USER.INFO", USER)
-            data = t.cast("Json", answer.get("data") or {})
-            self.permissions = t.cast("Json", data.get("permissions") or {})
-            return data
         except NatsError:
             return {}
+        data: Json = answer.get("data") or {}
+        self.permissions = t.cast("Json", data.get("permissions") or {})
+        return data
 
     async def _is_system_account(self) -> bool:
         account = str((await self.user_info()).get("account", ""))

@@ -31,6 +31,8 @@ except ImportError:
 _LOOK_EVERY = 0.5
 Handler = t.Callable[[t.Any], t.Awaitable[None]]
 Watcher = t.Callable[[NatsError], None]
+# Whether a message is the wanted answer.
+Accept = t.Callable[[t.Any], bool]
 _VIOLATION = re.compile(r"permissions violation for (publish|subscription) to \"?([^\"\s]+)", re.IGNORECASE)
 
 
@@ -47,7 +49,7 @@ class Connection:
         self._client = client
         self._options = options
         self._watchers: list[Watcher] = []
-        self._pending: dict[str, tuple[str, asyncio.Future[t.Any]]] = {}
+        self._pending: dict[str, tuple[str, asyncio.Future[t.Any], Accept | None]] = {}
         self._tokens = itertools.count(1)
         self._inbox = ""
         self._closing = False
@@ -95,13 +97,13 @@ class Connection:
         if kind == "subscription" and subject.lower().startswith(f"{prefix.lower()}."):
             text = f"subscribe to {prefix}.>, where answers arrive. Grant it, or set inbox_prefix to what it may use"
         else:
-            known = [requested for requested, _future in self._pending.values() if requested.lower() == subject.lower()]
+            known = [requested for requested, *_rest in self._pending.values() if requested.lower() == subject.lower()]
             verb = "publish to" if kind == "publish" else "subscribe to"
             text = f"{verb} {known[0] if known else subject}. Grant it"
         error = PermissionDeniedError(
             f"This user has no permission to {text} (see docs/permissions.md), then run again."
         )
-        for requested, future in list(self._pending.values()):
+        for requested, future, _accept in list(self._pending.values()):
             # The client lower-cases what the server said; a denied inbox concerns every request.
             if (requested.lower() == subject.lower() or kind == "subscription") and not future.done():
                 future.set_exception(error)
@@ -123,7 +125,7 @@ class Connection:
         self.lost = ConnectionLostError(
             f"The connection to {', '.join(self._options.safe_servers())} was lost. {cause}"
         )
-        for _subject, future in list(self._pending.values()):
+        for _subject, future, _accept in list(self._pending.values()):
             if not future.done():
                 future.set_exception(self.lost)
         self._notify(self.lost)
@@ -134,7 +136,7 @@ class Connection:
 
         async def answer(message: t.Any) -> None:
             entry = self._pending.get(message.subject.rpartition(".")[2])
-            if entry is not None and not entry[1].done():
+            if entry is not None and not entry[1].done() and (entry[2] is None or entry[2](message)):
                 entry[1].set_result(message)
 
         await self.subscribe(f"{self._inbox}.*", answer)
@@ -154,8 +156,11 @@ class Connection:
         timeout: float | None = None,
         again: float | None = None,
         headers: dict[str, str] | None = None,
+        accept: Accept | None = None,
     ) -> t.Any:
         """Ask and return the answering message; every C(again) seconds the question is sent once more.
+
+        Where several may answer, the first that C(accept) takes is returned.
 
         Raises NoRespondersError, RequestTimeoutError, PermissionDeniedError, ConnectionLostError.
         """
@@ -164,7 +169,7 @@ class Connection:
         loop = asyncio.get_running_loop()
         token = str(next(self._tokens))
         future: asyncio.Future[t.Any] = loop.create_future()
-        self._pending[token] = (subject, future)
+        self._pending[token] = (subject, future, accept)
         seconds = self._options.request_timeout if timeout is None else timeout
 
         def expire() -> None:

@@ -42,7 +42,13 @@ class Scripted:
         self.again: dict[str, float | None] = {}
 
     async def request(
-        self, subject: str, payload: bytes = b"", *, timeout: float | None = None, again: float | None = None
+        self,
+        subject: str,
+        payload: bytes = b"",
+        *,
+        timeout: float | None = None,
+        again: float | None = None,
+        accept: Any = None,
     ) -> Any:
         body = json.loads(payload) if payload else {}
         self.again[subject] = again
