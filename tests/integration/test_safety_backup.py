@@ -381,10 +381,11 @@ def test_refused_where_it_cannot_be_taken(tmp_path: Path) -> None:
         before = picture(server)
         args = {"path": str(backup), "on_conflict": "replace", "safety_path": str(tmp_path / "kept" / "safety")}
         app = server.connection()
-        # Rights are known to the server only, so check mode cannot tell.
-        denied = run_module(RESTORE, {**server.connection("nosnap"), **args})
-        assert (denied["failed"], denied["error"], denied["now"]) == (True, "permission_denied", "old stream"), denied
-        assert "safety_backup: false" in denied["msg"]
+        for check in (True, False):
+            denied = run_module(RESTORE, {**server.connection("nosnap"), **args}, check=check)
+            assert (denied["failed"], denied["error"], denied["changed"]) == (True, "permission_denied", False), denied
+            assert "$JS.API.STREAM.SNAPSHOT.BIG" in denied["msg"]
+            assert "safety_backup: false" in denied["msg"]
         for place in (backup / "safety", account / "safety", account.parent / "safety"):
             for check in (True, False):
                 inside = run_module(RESTORE, {**app, **args, "safety_path": str(place)}, check=check)

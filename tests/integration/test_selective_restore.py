@@ -115,12 +115,9 @@ def test_some_subjects_from_a_sequence_on(source, target):
 
 
 def test_nothing_left_of_it(source, target):
-    try:
-        done = restore(target, source.path / "GAPS", subjects=["no.such.subject"])
-        assert (done["status"], done["messages"]) == ("created", 0), done
-        assert not restore(target, source.path / "GAPS", subjects=["no.such.subject"])["changed"]
-    finally:
-        delete(target, "GAPS")
+    done = restore(target, source.path / "GAPS", subjects=["no.such.subject"])
+    assert (done["failed"], done["error"], done["changed"]) == (True, "nothing_selected", False), done
+    assert oracle.stream_names(target) == []
 
 
 def test_moved_to_memory(source, target):
@@ -228,7 +225,7 @@ def test_bad_options(source, target, options, text):
     assert oracle.stream_names(target) == []
 
 
-@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("line", ["2.10.29", pytest.param("2.14.9", marks=pytest.mark.slow), "2.15.2"])
 def test_the_command_line_restores_what_was_rewritten(line, target, nats_cli, tmp_path):
     """The other reader of V2 takes what is written here, and the server behind it."""
     fixture = FIXTURES / line / "gaps"

@@ -155,9 +155,10 @@ def test_through_ansible_with_worker_processes(large):
     (result,) = played.results
     assert result["valid"], result
     assert result["checked"] == 2
-    expected = "python, 2 processes" if len(os.sched_getaffinity(0)) == 2 else "python"
+    python = "python, 2 processes" if len(os.sched_getaffinity(0)) == 2 else "python"
     for found in result["backups"]:
-        assert found["engine"].startswith(expected)
+        # The checksums of a V1 archive of this size are worth compiling.
+        assert found["engine"].startswith("numba" if found["format"] == "V1" else python)
         assert (found["content"]["messages"], found["content"]["subjects"]) == (9000, 7)
         assert found["last_full_check"]["valid"]
 

@@ -26,16 +26,22 @@ def require_rights(js: JetStream, name: str, *, replaces: bool, keeps: bool) -> 
         f"$JS.SNAPSHOT.RESTORE.{name}.data",
         f"{js.prefix}.STREAM.UPDATE.{name}",
     ]
+    kept: list[str] = []
     if replaces:
         wanted += [f"{js.prefix}.STREAM.DELETE.{name}"]
         wanted += [f"{js.prefix}.STREAM.{verb}.{probe_name(name)}" for verb in ("CREATE", "DELETE")]
         if keeps:
-            wanted += [f"{js.prefix}.STREAM.SNAPSHOT.{name}", f"$JS.SNAPSHOT.ACK.{name}.data"]
-    for subject in wanted:
+            kept = [f"{js.prefix}.STREAM.SNAPSHOT.{name}", f"$JS.SNAPSHOT.ACK.{name}.data"]
+    for subject in (*wanted, *kept):
         if not may_publish(js.permissions, subject):
+            without = (
+                " Or set safety_backup: false, which gives up the backup of the stream that is replaced."
+                if subject in kept
+                else ""
+            )
             raise PermissionDeniedError(
                 f"This user has no permission to publish to {subject}. Grant it (see docs/permissions.md), then run"
-                " again. Nothing was touched."
+                f" again.{without} Nothing was touched."
             )
 
 
