@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import hashlib
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import nats.errors
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
@@ -83,11 +85,24 @@ def make_stream(
             await reader.ask(f"STREAM.CREATE.{name}", settings)
             for number in range(messages):
                 text = f"{name} {number} ".encode().ljust(size, b".")
-                await client.request(f"{name.lower()}.{number}", text, timeout=5)
+                await _stored(client, f"{name.lower()}.{number}", text)
         finally:
             await client.close()
 
     oracle.run(make())
+
+
+async def _stored(client: Any, subject: str, data: bytes) -> None:
+    """Publish; in a cluster the servers learn of a new stream's subjects one after the other."""
+    for attempt in range(50):
+        try:
+            await client.request(subject, data, timeout=5)
+        except nats.errors.NoRespondersError:
+            if attempt == 49:
+                raise
+            await asyncio.sleep(0.1)
+        else:
+            return
 
 
 def publish(endpoint: Endpoint, subject: str, data: bytes = b"more", user: str = "app") -> None:

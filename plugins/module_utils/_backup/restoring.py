@@ -39,6 +39,8 @@ if t.TYPE_CHECKING:
     from .keeper import Keeper
 
 _ATTEMPTS = 4
+# Bytes of a chunk for a server that was too slow for larger ones.
+_SMALL = 16 * 1024
 Slot = t.AsyncContextManager[t.Any]
 
 
@@ -66,6 +68,7 @@ class Restoring:
         self._target = target
         self._keeper = keeper
         self._presence = Presence(js, plan.name)
+        self._upload = options.upload
         self._announced = False
         self._warnings: list[str] = []
 
@@ -182,16 +185,19 @@ class Restoring:
     async def _after_another(self, exc: ApiError, attempt: int) -> None:
         """The server had stopped to read: for another restore of the stream, or for one that was given up just before.
 
-        Return once it has let go of that; what is there then is found out by the next try. Raises RestoreError.
+        Or a chunk kept it busy for longer than the 5 s that it waits for the next: thousands of consumers do. Return
+        once it has let go; the next try, in small chunks, finds out what is there then. Raises RestoreError.
         """
         if attempt:
             raise RestoreError(
                 f"stream {self._plan.name}: the server ended the restore while the data came ({exc.description})."
-                " Another restore of it is under way, from another host or with another tool. Wait for its end, then"
-                " run again.",
+                " Another restore of it is under way, from another host or with another tool: wait for its end, then"
+                " run again. Or the server is too slow for the stream's consumers: set chunk_size to 1024.",
                 error="restore_dropped",
                 err_code=exc.err_code,
             ) from exc
+        small = min(self._upload.chunk_size or _SMALL, _SMALL)
+        self._upload = dataclasses.replace(self._upload, chunk_size=small)
         await asyncio.sleep(patience(self._js))
 
     async def _copied(self) -> t.Any:
@@ -222,7 +228,7 @@ class Restoring:
             raise OccupiedError(exc.message) from exc
         with open_data(self._backup) as descriptor:
             data = await in_thread(lambda _stop: data_of(self._backup, descriptor, config))
-            answer = await Sender(self._js, self._plan.name, subject, self._options.upload).send(data.read)
+            answer = await Sender(self._js, self._plan.name, subject, self._upload).send(data.read)
         return StreamInfo.parse(read_answer(answer, f"restore of {self._plan.name}", "the restore's end", STREAM))
 
     async def _clean_up(self) -> None:

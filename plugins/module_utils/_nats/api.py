@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import typing as t
 
 from .answers import sent_by
 from .connection import Connection, NoRespondersError
@@ -123,13 +122,13 @@ class JetStream:
     async def user_info(self) -> Json:
         """C($SYS.REQ.USER.INFO): C(user), C(account), C(permissions); empty where the server does not tell."""
         try:
-            ours = sent_by(str(self.connection.info.get("server_id") or ""))
-            message = await self.connection.request("$SYS.REQ.USER.INFO", timeout=2.0, again=0.25, accept=ours)
-            answer = read_answer(message.data, "user info", "$SYS.REQ.USER.INFO", USER)
+            ours, subject = sent_by(str(self.connection.info.get("server_id") or "")), "$SYS.REQ.USER.INFO"
+            message = await self.connection.request(subject, timeout=2.0, again=0.25, accept=ours)
+            answer = read_answer(message.data, "user info", subject, USER)
         except NatsError:
             return {}
         data: Json = answer.get("data") or {}
-        self.permissions = t.cast("Json", data.get("permissions") or {})
+        self.permissions = data.get("permissions") or {}
         return data
 
     async def _is_system_account(self) -> bool:

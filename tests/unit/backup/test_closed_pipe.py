@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup import restoring
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.errors import RestoreError
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup.sender import Upload
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import ApiError
 
 CLOSED = ApiError("restore of A", err_code=10062, code=500, description="io: read/write on closed pipe")
@@ -23,6 +24,7 @@ def restoring_with(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> tuple
     run: Any = object.__new__(restoring.Restoring)
     run._plan = types.SimpleNamespace(name="A", config={"name": "A"})
     run._target = types.SimpleNamespace(sourced=frozenset(), gone_back={})
+    run._upload = Upload()
     run._backup, run._announced, run._warnings = None, False, []
     run._js = types.SimpleNamespace(clustered=False, line=None)
     relaxed = types.SimpleNamespace(request={}, wanted={}, identity_splits=False)
@@ -51,7 +53,7 @@ def restoring_with(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> tuple
 async def test_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     run, slept = restoring_with(monkeypatch, [CLOSED, "restored"])
     _relaxed, info = await run._send_until_taken("created")
-    assert (info, slept) == ("restored", [6.0])
+    assert (info, slept, run._upload.chunk_size) == ("restored", [6.0], 16 * 1024)
 
 
 async def test_named_the_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
