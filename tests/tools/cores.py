@@ -108,7 +108,6 @@ def variables(cluster: Cluster, work: Path) -> dict[str, Any]:
         "jetstream_repository": str(work / "backups"),
         "jetstream_reports": str(work / "reports"),
         "place": str(work / "plain"),
-        "victim": cluster.nodes[-1].name,
     }
 
 
