@@ -211,7 +211,7 @@ err_code:
   returned: failure, if JetStream gave one
 """
 
-from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - first  # pylint: disable=unused-import
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.restore import ACCOUNT_RESTORE, account_restore
 

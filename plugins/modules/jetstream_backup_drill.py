@@ -251,7 +251,7 @@ error:
   returned: failure
 """
 
-from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - first  # pylint: disable=unused-import
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.drill import DRILL, drill
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 

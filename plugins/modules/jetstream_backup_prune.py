@@ -79,7 +79,7 @@ error:
   returned: failure
 """
 
-from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - first  # pylint: disable=unused-import
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup_prune import BACKUP_PRUNE, backup_prune
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 

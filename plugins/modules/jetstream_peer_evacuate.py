@@ -124,7 +124,7 @@ err_code:
   type: int
 """
 
-from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - first  # pylint: disable=unused-import
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.cluster_change import EVACUATE, evacuate
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 

@@ -179,7 +179,7 @@ problems:
   returned: failure with RV(error=backup_invalid)
 """
 
-from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - it comes first
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - first  # pylint: disable=unused-import
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.restore import STREAM_RESTORE, stream_restore
 

@@ -22,4 +22,4 @@ if sys.version_info[:2] < OLDEST:
     ) % (sys.executable, sys.version_info[0], sys.version_info[1], OLDEST[0], OLDEST[1])
     error = "python_too_old"
     sys.stdout.write(json.dumps({"failed": True, "changed": False, "error": error, "msg": MESSAGE}) + "\n")
-    sys.exit(1)
+    raise SystemExit(1)

@@ -81,7 +81,8 @@ class Keeper:
             check_memory(js, info)
             safety.check_room(self.place, size + _HEADROOM)
         except BackupError as exc:
-            raise safety.refuse(self.stream, exc) from exc
+            # A false alarm: a BackupError is an exception.
+            raise safety.refuse(self.stream, exc) from exc  # pylint: disable=bad-exception-cause
         return {
             "path": self.place.directory,
             "messages": int(info.state.get("messages") or 0),

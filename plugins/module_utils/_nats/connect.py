@@ -86,10 +86,10 @@ def _make_client(secure: bool) -> t.Any:
                 self._max_payload = int(info["max_payload"])
 
     class SecureClient(LastInfoClient):
-        def _process_info(self, info: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        async def _process_info(self, info: t.Any, *args: t.Any, **kwargs: t.Any) -> None:
             if info.get("tls_available"):
                 info["tls_required"] = True
-            return super()._process_info(info, *args, **kwargs)
+            await super()._process_info(info, *args, **kwargs)
 
         def _connect_command(self) -> t.Any:
             if not (self._server_info or {}).get("tls_required") and not self.options["tls_handshake_first"]:

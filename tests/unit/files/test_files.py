@@ -205,7 +205,7 @@ def test_text_from_elsewhere_cannot_move_the_cursor() -> None:
 
 def test_deep_values_end() -> None:
     deep: list[object] = []
-    for _ in range(5000):
+    for _level in range(5000):
         deep = [deep]
     each_text(deep, shown)
 
