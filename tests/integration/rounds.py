@@ -74,6 +74,11 @@ def warnings(result: Result) -> list[str]:
     return [each if isinstance(each, str) else each["event"]["msg"] for each in result.get("warnings") or []]
 
 
+def own_warnings(result: Result) -> list[str]:
+    """The warnings that the streams of an account module's result keep, each for itself: those shown are folded."""
+    return [text for each in result["streams"] for text in each.get("warnings") or []]
+
+
 def statuses(result: Result) -> dict[str, str]:
     """The status of each stream in an account module's result."""
     return {each["stream"]: each["status"] for each in result["streams"]}

@@ -53,13 +53,13 @@ def test_left_out_consumers_are_named_and_come_back(turned: Round) -> None:
     assert {"memory"} <= left_out <= {"memory", "one", "ephemeral"} if not v2 else not left_out
     assert set(turned.lost["REPLICATED"]["consumers_created"]) == left_out
     for name in left_out:
-        assert any("left" in line and name in line for line in rounds.warnings(turned.said["backup"]))
-        assert any(f"REPLICATED > {name} " in line for line in rounds.warnings(turned.said["restore"]))
+        assert any("left" in line and name in line for line in rounds.own_warnings(turned.said["backup"]))
+        assert any(f"REPLICATED > {name} " in line for line in rounds.own_warnings(turned.said["restore"]))
     assert sorted(turned.after["REPLICATED"]["consumers"]) == sorted(record["name"] for record in records)
 
 
 def test_acknowledgements_that_a_clustered_v2_archive_lacks_are_said(turned: Round) -> None:
-    told = [line for line in rounds.warnings(turned.said["restore"]) if "waiting for acknowledgement" in line]
+    told = [line for line in rounds.own_warnings(turned.said["restore"]) if "waiting for acknowledgement" in line]
     if not turned.v2_cluster:
         assert told == []
         return
