@@ -79,7 +79,7 @@ def test_consumers_that_an_archive_leaves_out_come_from_the_manifest(turned: Rou
     in_memory = {"memory", "memory-ephemeral"}
     created = set(turned.lost["CONSUMERS"]["consumers_created"])
     assert created == (set() if turned.endpoint.line >= (2, 15) else in_memory)
-    told = [line for line in rounds.warnings(turned.said["restore"]) if "created from the manifest" in line]
+    told = [line for line in rounds.own_warnings(turned.said["restore"]) if "created from the manifest" in line]
     assert len(told) == len(created)
     assert all("CONSUMERS > memory" in line and "delivers from its own start" in line for line in told)
 
