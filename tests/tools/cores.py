@@ -32,7 +32,7 @@ TIMEOUT = 900.0
 # A warning or deprecation, with the lines that belong to it: they end at the next task or at an empty line.
 COMPLAINT = re.compile(r"^\[(?:WARNING|DEPRECATION WARNING|ERROR)\].*(?:\n(?!TASK|PLAY|\n).*)*", re.MULTILINE)
 
-MEANT = "[WARNING]: If n4 is started again it becomes a member again"
+MEANT = re.compile(r"\[WARNING\]: If n\d is started again it becomes a member again")
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def play(python: Path, cluster: Cluster, work: Path) -> str:
 def complaints(output: str) -> list[str]:
     """Every warning, deprecation and error that was printed, but for what the plan of a removal has to say."""
     found = [match[0].strip() for match in COMPLAINT.finditer(output)]
-    return [text for text in found if not text.startswith(MEANT)]
+    return [text for text in found if not MEANT.match(text)]
 
 
 def run(line: str) -> str:
