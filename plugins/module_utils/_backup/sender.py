@@ -197,11 +197,11 @@ class Sender:
         dropped = not message.data and (message.headers or {}).get("Status") == "503"
         if index == "still":
             if dropped:
-                asyncio.get_running_loop().call_later(_GRACE, self._give_up)
+                self._give_up_soon()
             return
         if index == "end":
             if dropped:
-                self._fail(self._dropped())
+                self._give_up_soon()
             elif not self._final.done():
                 self._final.set_result(message.data)
             return
@@ -219,15 +219,18 @@ class Sender:
                 self._refused(message.data)
             return
         if dropped:
-            self._fail(self._dropped())
+            self._give_up_soon()
             return
         self._answered += 1
         self._window.release()
         if message.data:
             self._refused(message.data)
 
+    def _give_up_soon(self) -> None:
+        """Nobody takes the chunks any more. The answer that says why is slower than this news: give it time."""
+        asyncio.get_running_loop().call_later(_GRACE, self._give_up)
+
     def _give_up(self) -> None:
-        """Nobody works on the restore any more, and the last answer had time to arrive."""
         if not self._final.done():
             self._fail(self._dropped())
             self._failed.exception()  # seen, also where nobody waits any more
