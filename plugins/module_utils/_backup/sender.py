@@ -195,14 +195,10 @@ class Sender:
         self._last = time.monotonic()
         index = message.subject.rpartition(".")[2]
         dropped = not message.data and (message.headers or {}).get("Status") == "503"
-        if index == "still":
+        if index in ("still", "end"):
             if dropped:
                 self._give_up_soon()
-            return
-        if index == "end":
-            if dropped:
-                self._give_up_soon()
-            elif not self._final.done():
+            elif index == "end" and not self._final.done():
                 self._final.set_result(message.data)
             return
         try:
