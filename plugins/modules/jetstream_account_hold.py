@@ -18,7 +18,14 @@ description:
     as a backup of them is there, so that publishing goes on failing until
     M(natsops.jetstream.jetstream_account_recover) has restored them with their own subjects.
   - A cluster that has known for some minutes that the server is gone does not update these streams any more. They are then
-    deleted and made anew, empty and without publishers, which gives up what is on the disk of the dead server.
+    deleted and made anew, empty and without publishers, which gives up what is on the disk of the dead server. So are
+    those that O(placement) is used for.
+  - Nothing is deleted unless a new stream can be created. The servers that answer must fit its placement, the limits of the
+    account must allow it, and a trial stream with the same configuration is created and deleted again. Otherwise the stream
+    is left as it is, with the reason.
+  - What is done is noted first, with the configuration of the stream and its consumers, in C(.natsops-held) in the directory
+    of the account's backups. M(natsops.jetstream.jetstream_account_recover) restores all that is noted there, and fails until
+    it has. A run that was killed is completed by the next one.
   - Streams that any server answers for, and streams with more than one replica, are not touched.
 options:
   path:
@@ -31,6 +38,18 @@ options:
     type: list
     elements: str
     default: ["*"]
+  placement:
+    description:
+      - Where to put streams whose own placement fits no server that answers. Others keep their own.
+    type: dict
+    suboptions:
+      cluster:
+        description: Name of the cluster.
+        type: str
+      tags:
+        description: Tags that a server must have.
+        type: list
+        elements: str
 extends_documentation_fragment:
   - natsops.jetstream.connection
   - natsops.jetstream.attributes
@@ -38,12 +57,17 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
+    details:
+      - Everything is asked that changes nothing; the trial stream is created only when the stream is really to be deleted. Each
+        stream that would be deleted is named, also in a warning.
+      - Whether a stream has to be deleted depends on how long the cluster has known of the loss; that may change until the
+        real run.
   diff_mode:
     support: none
   idempotent:
-    support: none
+    support: full
     details:
-      - A stream whose server is dead cannot be asked for its subjects; they are taken away again.
+      - A stream whose subjects were taken away already is left alone.
 seealso:
   - module: natsops.jetstream.jetstream_account_recover
 """
@@ -53,6 +77,13 @@ EXAMPLES = r"""
   natsops.jetstream.jetstream_account_hold:
     context: production-app
     path: /var/backups/nats/APP
+
+- name: The same, where streams were placed on servers of a zone that is gone
+  natsops.jetstream.jetstream_account_hold:
+    context: production-app
+    path: /var/backups/nats/APP
+    placement:
+      tags: [zone:b]
 """
 
 RETURN = r"""
@@ -65,7 +96,9 @@ account:
   type: str
   returned: success
 streams:
-  description: The streams that no server answers for and that are in the backup.
+  description:
+    - The streams that no server answers for and that are in the backup, and those that an earlier run deleted and did not make
+      anew.
   type: list
   elements: dict
   returned: success
@@ -77,8 +110,14 @@ streams:
       description: C(held) or C(failed); in check mode C(would_hold).
       type: str
     reason:
-      description: Why it failed.
+      description: Why it failed, or why it is deleted.
       type: str
+    deleted:
+      description: Whether it was deleted and made anew, empty; in check mode, whether it would be.
+      type: bool
+    placement:
+      description: Where it is made anew, where that is O(placement) and not its own.
+      type: dict
 duration:
   description: Seconds the module took.
   type: float

@@ -17,7 +17,9 @@ description:
   - A stream counts as made anew only where that is proven. It was created at the very moment that the manifest of its backup
     tells, and its last sequence is 0, although the backup has messages; a stream never goes back by itself. Everything else is
     left alone, as are streams that were made anew and have taken messages since, which are named.
-  - Gives streams that M(natsops.jetstream.jetstream_account_hold) has held their subjects back.
+  - Gives streams that M(natsops.jetstream.jetstream_account_hold) has held their subjects back. What that module noted in
+    C(.natsops-held) in the directory of the account's backups is restored from the backup that was taken then, also where the
+    stream is gone, and with all its consumers. Until each of these is whole, this fails; then its note is removed.
   - It goes by what is there, so that it can be run again at any time.
 options:
   path:
@@ -34,6 +36,19 @@ options:
     description: Seconds to wait until streams that were made anew have a leader.
     type: float
     default: 60.0
+  placement:
+    description:
+      - Where to put held streams whose own placement fits no server that answers. Others keep their own.
+      - Where all servers of such a stream are gone, it is deleted first; without this it is left, and the run fails.
+    type: dict
+    suboptions:
+      cluster:
+        description: Name of the cluster.
+        type: str
+      tags:
+        description: Tags that a server must have.
+        type: list
+        elements: str
 extends_documentation_fragment:
   - natsops.jetstream.connection
   - natsops.jetstream.attributes

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from integration.cluster import kit
+from servers import wait_for
 from servers.ansible import run_module
 from servers.fixtures import MakeServer
 
@@ -57,4 +59,95 @@ def test_lost_streams_take_nothing_until_they_are_restored(make_cluster: Any, tm
     # What was in the backup is there, and what came after the restore.
     assert [number for number in app.lost("ONE") if number < 30 or number > acknowledged + 1] == []
     assert app.lost("A") == []
+    app.close()
+
+
+def statuses(result: dict[str, Any]) -> dict[str, str]:
+    """Statuses by stream."""
+    return {one["stream"]: one["status"] for one in result["streams"]}
+
+
+def by_name(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What became of each stream."""
+    return {one["stream"]: one for one in result["streams"]}
+
+
+def notes(path: Path) -> list[str]:
+    """The streams that a note is there about."""
+    return sorted(file.stem for file in (path / ".natsops-held").glob("*.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("version", ["2.15.3", "2.12.15", "2.10.29"])
+def test_nothing_is_deleted_that_cannot_be_created_again(make_cluster: Any, tmp_path: Path, version: str) -> None:
+    cluster = make_cluster(size=4, version=version, tags=kit.tags(4))
+    app = kit.App(cluster)
+    app.stream("ONE", 1, on="n4", max_age=3600 * 10**9)
+    app.stream("ZONE", 1, placement={"tags": ["az:2", "only:n4"]})
+    for name in ("ONE", "ZONE"):
+        app.fill(name, 50)
+        app.consumer(name, "work")
+    kit.not_leader(cluster, "n4")
+    path = tmp_path / "APP"
+    own: dict[str, Any] = {"path": str(path)}
+    assert kit.run("account_backup", cluster, "app", sets=True, **own)["changed"] is True
+    cluster.node("n4").kill()
+    wait_for(lambda: cluster.meta_leader() is not None, 30, "a leader")
+
+    check = kit.run("account_hold", cluster, "app", check=True, **own)
+    assert statuses(check) == {"ONE": "failed", "ZONE": "failed"}, check
+    assert not (path / ".natsops-held").exists()
+    result = kit.run("account_hold", cluster, "app", **own)
+    assert (check["changed"], result["changed"]) == (False, False)
+    assert check["streams"] == result["streams"]
+    assert "tag only:n4" in result["streams"][0]["reason"]
+    assert "Give placement" in result["streams"][0]["reason"]
+    assert {"ONE", "ZONE"} <= set(app.api("STREAM.NAMES")["streams"])
+
+    there = {"placement": {"tags": ["only:n3"]}}
+    check = kit.run("account_hold", cluster, "app", check=True, **own, **there)
+    assert check["changed"] is True
+    assert "deleted and made anew" in kit.warned(check)
+    result = kit.run("account_hold", cluster, "app", **own, **there)
+    assert statuses(check) == {"ONE": "would_hold", "ZONE": "would_hold"}
+    assert statuses(result) == {"ONE": "held", "ZONE": "held"}, result
+    for name in ("ONE", "ZONE"):
+        one, other = by_name(check)[name], by_name(result)[name]
+        assert one["deleted"] is other["deleted"] is True
+        assert one["reason"] == other["reason"]
+    assert notes(path) == ["ONE", "ZONE"]
+    note = json.loads((path / ".natsops-held" / "ONE.json").read_text())
+    assert note["config"]["max_age"] == 3600 * 10**9
+    assert [one["name"] for one in note["consumers"]] == ["work"]
+    assert kit.run("account_hold", cluster, "app", **own, **there)["changed"] is False
+
+    # A backup that is made meanwhile has the empty streams, and is the newest one.
+    assert "set" in kit.run("account_backup", cluster, "app", sets=True, **own)
+    # Somebody deletes one of them, and the place that was chosen for it is dead too by now.
+    app.api("STREAM.DELETE.ZONE")
+    file = path / ".natsops-held" / "ZONE.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "placement": {"tags": ["only:n4"]}}))
+    lost = kit.run("account_recover", cluster, "app", check=True, wait_timeout=5.0, **own)
+    assert lost["failed"] is True, lost
+    assert by_name(lost)["ZONE"]["status"] == "failed"
+    assert by_name(lost)["ZONE"]["messages"] == 50
+    half = kit.run("account_recover", cluster, "app", wait_timeout=5.0, **own)
+    assert half["failed"] is True, half
+    assert statuses(half) == {"ONE": "restored", "ZONE": "failed"}, half
+    assert by_name(half)["ZONE"]["reason"] == by_name(lost)["ZONE"]["reason"]
+    assert notes(path) == ["ZONE"]
+    whole = kit.run("account_recover", cluster, "app", wait_timeout=5.0, **own, **there)
+    assert statuses(whole)["ZONE"] == "restored", whole
+    assert notes(path) == []
+    for name in ("ONE", "ZONE"):
+        info = app.api(f"STREAM.INFO.{name}")
+        assert info["config"]["subjects"] == [f"{name}.>"]
+        assert info["config"]["placement"]["tags"] == ["only:n3"]
+        assert info["state"]["messages"] == 50
+        assert app.lost(name) == []
+        assert kit.server_of(cluster, name) == ["n3"]
+        assert app.api(f"CONSUMER.INFO.{name}.work")["config"]["ack_policy"] == "explicit"
+        app.fill(name, 1)
+    assert kit.run("account_recover", cluster, "app", wait_timeout=5.0, **own).get("failed") is None
     app.close()

@@ -11,11 +11,13 @@ import typing as t
 
 from .._backup.directory import normal_path
 from .._backup.errors import RestoreError
-from .._backup.hold import hold
+from .._backup.held_record import Record
+from .._backup.hold import Held, hold
 from .._backup.newest import manifests, newest
 from .._backup.recovery import Recovered, Recovery
 from .._backup.results import failure_json
 from .._backup.session import Session
+from .._nats.model import Json
 from .argspec import ArgumentSpec
 from .backup import named, positive
 from .module import Context, Outcome
@@ -23,6 +25,10 @@ from .module import Context, Outcome
 _COMMON: dict[str, t.Any] = {
     "path": {"type": "path", "required": True},
     "streams": {"type": "list", "elements": "str", "default": ["*"]},
+    "placement": {
+        "type": "dict",
+        "options": {"cluster": {"type": "str"}, "tags": {"type": "list", "elements": "str"}},
+    },
 }
 HOLD = ArgumentSpec(dict(_COMMON))
 RECOVER = ArgumentSpec({**_COMMON, "wait_timeout": {"type": "float", "default": 60.0}})
@@ -33,12 +39,18 @@ async def account_hold(context: Context) -> Outcome:
     path = newest(normal_path(context.params["path"]))
     known, without = manifests(path, named(context.params))
     async with Session(context.connection) as session:
-        results = await session.run(lambda js: hold(js, known, check=context.check_mode))
+        record = _record(context, session)
+        placement = placement_of(context.params)
+        results = await session.run(lambda js: hold(js, path, known, record, placement, check=context.check_mode))
         account = session.account
-    warnings = tuple(f"stream {one.stream} could not be held: {one.reason}" for one in results if one.reason)
+    warnings = tuple(
+        f"stream {one.stream}: {one.reason}." if one.status != "failed" else _not_held(one)
+        for one in results
+        if one.deleted or one.status == "failed"
+    )
     return Outcome(
-        any(one.status != "failed" for one in results),
-        {"path": path, "account": account, "streams": [dataclasses.asdict(one) for one in results]},
+        any(one.changed for one in results),
+        {"path": path, "account": account, "streams": [_held(one) for one in results]},
         warnings=(*warnings, *without),
     )
 
@@ -49,7 +61,8 @@ async def account_recover(context: Context) -> Outcome:
     path = newest(normal_path(context.params["path"]))
     known, without = manifests(path, named(context.params))
     async with Session(context.connection) as session:
-        recovery = Recovery(session, path, known, check=context.check_mode)
+        record, placement = _record(context, session), placement_of(context.params)
+        recovery = Recovery(session, path, known, record, placement, check=context.check_mode)
         streams, consumers = await recovery.run(context.params["wait_timeout"])
         account = session.account
     acts = {"restored", "would_restore", "released", "moved", "would_move"}
@@ -64,6 +77,27 @@ async def account_recover(context: Context) -> Outcome:
         warnings=tuple(without),
         failure=_failure(streams),
     )
+
+
+def _record(context: Context, session: Session) -> Record:
+    info = session.js.connection.info
+    cluster = str(info.get("cluster") or info.get("server_name") or "")
+    return Record(normal_path(context.params["path"]), session.account, cluster, named(context.params))
+
+
+def placement_of(params: t.Mapping[str, t.Any]) -> Json | None:
+    """The option placement, without what was left out; C(None) where nothing was given."""
+    return {key: value for key, value in (params["placement"] or {}).items() if value} or None
+
+
+def _not_held(one: Held) -> str:
+    return f"stream {one.stream} could not be held: {one.reason}"
+
+
+def _held(one: Held) -> Json:
+    values = dataclasses.asdict(one)
+    del values["changed"]
+    return values
 
 
 def _values(one: Recovered) -> dict[str, t.Any]:

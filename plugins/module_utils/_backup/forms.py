@@ -110,6 +110,21 @@ DRILLED: s.Shape = s.record(
     {"seconds": s.seconds, "messages": s.count, "server": s.text},
     only=True,
 )
+HELD: s.Shape = s.record(
+    {
+        "stream": s.name,
+        "account": s.text,
+        "cluster": s.text,
+        "phase": s.one_of("left", "changed", "deleted", "restored"),
+        "set": s.matching(r"\.|\d{8}T\d{6}Z", "a set, or ."),
+        "digest": _SHA256,
+        "config": _config,
+        "consumers": s.listed(s.record({"name": s.name, "config": _consumer_config}, only=True)),
+        "placement": _or_nothing(s.mapping),
+        "at": s.moment,
+    },
+    only=True,
+)
 
 
 def document(content: bytes) -> Json:

@@ -13,6 +13,7 @@ import typing as t
 
 from .checked import last_check, suspicion
 from .directory import Workplace
+from .held_record import needed_sets
 from .inspect import inspect
 from .newset import clear_unfinished, remove_set
 from .repository import BackupSet, age, newest, sets_of
@@ -35,6 +36,11 @@ class Pruned:
 
     removed: tuple[BackupSet, ...]
     kept: tuple[tuple[BackupSet, str], ...]
+
+
+def _held(one: BackupSet) -> bool:
+    """Whether a stream that was held is yet to be restored from a set."""
+    return one.name in needed_sets(os.path.dirname(one.path))
 
 
 Doubt = t.Callable[[BackupSet, str], bool]
@@ -94,6 +100,8 @@ def plan_prune(sets: t.Sequence[BackupSet], keep: Keep, now: datetime.datetime, 
         elif one.name in good:
             names = ", ".join(good[one.name][:5]) + (" and others" if len(good[one.name]) > 5 else "")
             kept.append((one, f"it has the newest backup of {names} that is not suspect"))
+        elif _held(one):
+            kept.append((one, "a stream that was held is yet to be restored from it"))
         elif one.name in last:
             kept.append((one, f"it is one of the last {keep.last}"))
         elif keep.days is not None and age(one.finished_at, now) <= keep.days * DAY:

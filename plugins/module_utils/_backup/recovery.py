@@ -15,15 +15,18 @@ import typing as t
 
 from .._nats.api import JetStream
 from .._nats.errors import ApiError, NatsError
-from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo
+from .._nats.model import Json, Listing, StreamInfo
 from . import recreated
 from .account_restore import AccountRestore, AccountRestoreOptions
-from .manifest import ConsumerRecord, Manifest
+from .held_record import Record
+from .manifest import Manifest
 from .plan import RestoreOptions
-from .reposition import behind_floor
+from .recovery_consumers import Moved, move_consumers
+from .recovery_held import Recorded, Verdict
 from .restore_order import Member, order
 from .session import Session
 
+_STUCK = "it is deleted first: no server holds it any more, and none fits its placement"
 _INTERVAL = 0.5
 _PARALLEL = 4
 
@@ -44,17 +47,6 @@ class Recovered:
     live_seq: int | None = None
     reason: str = ""
     failure: Exception | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Moved:
-    """What became of one consumer. C(status): C(moved), C(would_move), C(left); C(seq) is what it delivers next."""
-
-    stream: str
-    consumer: str
-    status: str
-    seq: int = 0
-    reason: str = ""
 
 
 _REASONS = {
@@ -79,40 +71,77 @@ async def settled_streams(js: JetStream, names: t.Collection[str], patience: flo
 
 
 class Recovery:
-    """One run over an account. Use L(run) once."""
+    """One run over an account. Use L(run) once.
 
-    def __init__(self, session: Session, path: str, known: t.Mapping[str, Manifest], *, check: bool) -> None:
+    C(record): what holding did. C(placement): where streams go whose own placement fits no server that answers.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        path: str,
+        known: t.Mapping[str, Manifest],
+        record: Record,
+        placement: Json | None,
+        *,
+        check: bool,
+    ) -> None:
         self._session = session
         self._path = path
-        self._known = known
+        self._known = dict(known)
         self._check = check
+        self._record = record
+        self._recorded = Recorded(record, placement, check=check)
+        self._verdicts: dict[str, Verdict] = {}
 
     async def run(self, patience: float) -> tuple[list[Recovered], list[Moved]]:
         """Restore and move all that was made anew; what is as it was is not in the results."""
-        listing = await self._session.run(lambda js: settled_streams(js, self._known.keys(), patience))
+        names = {*self._known, *self._recorded.entries}
+        listing = await self._session.run(lambda js: settled_streams(js, names, patience))
         live = {info.name: info for info in listing.items}
         silent = {*listing.missing, *listing.offline}
-        results, empty = [], []
-        for name, manifest in self._known.items():
-            verdict = recreated.judge(manifest, live.get(name))
-            if name in silent:
-                results.append(self._of(name, "unreachable", live, reason="no server answers for it"))
-            elif verdict == recreated.RECREATED or (
-                recreated.last_seq(manifest.state) and recreated.interrupted(live.get(name))
-            ):
-                empty.append(name)
-            elif verdict != recreated.INTACT:
-                results.append(self._of(name, verdict, live, reason=_REASONS[verdict]))
+        self._verdicts = await self._session.run(lambda js: self._recorded.judge(js, live, silent))
+        results, empty = self._sorted(live, silent)
         results += await self._restore(empty, live)
-        results += await self._release({one.stream for one in results if one.status in ("would_restore", "restored")})
+        results += await self._release(results)
+        bad = {one.stream for one in results if one.status in ("failed", "unreachable", "absent")}
+        for name, verdict in self._verdicts.items():
+            if name not in bad and (verdict.act != "none" or name in live):
+                self._recorded.close(name)
         moved = []
         for name, manifest in self._known.items():
             if name in live and name not in empty and recreated.same_birth(manifest.created, live[name].created):
-                moved += await self._consumers(manifest, live[name])
+                moved += await move_consumers(self._session.js, manifest, live[name], check=self._check)
         return sorted(results, key=lambda one: one.stream), moved
 
+    def _sorted(self, live: t.Mapping[str, StreamInfo], silent: t.Collection[str]) -> tuple[list[Recovered], list[str]]:
+        """What is told as it is, and the names of what is to be restored."""
+        results, empty = [], []
+        for name, verdict in self._verdicts.items():
+            if verdict.manifest is not None:
+                self._known[name] = verdict.manifest
+            if verdict.act == "restore":
+                empty.append(name)
+            elif verdict.act in ("failed", "unreachable"):
+                results.append(self._of(name, verdict.act, live, reason=verdict.reason))
+        for name, manifest in self._known.items():
+            if name in self._verdicts and self._verdicts[name].act != "none":
+                continue
+            judged = recreated.judge(manifest, live.get(name))
+            if name in silent:
+                results.append(self._of(name, "unreachable", live, reason="no server answers for it"))
+            elif judged == recreated.RECREATED or (
+                recreated.last_seq(manifest.state) and recreated.interrupted(live.get(name))
+            ):
+                empty.append(name)
+            elif judged != recreated.INTACT:
+                results.append(self._of(name, judged, live, reason=_REASONS[judged]))
+        return results, empty
+
     def _of(self, name: str, status: str, live: t.Mapping[str, StreamInfo], **more: t.Any) -> Recovered:
-        manifest = self._known[name]
+        manifest = self._known.get(name)
+        if manifest is None:
+            return Recovered(name, status, **more)
         return Recovered(
             name,
             status,
@@ -125,11 +154,15 @@ class Recovery:
 
     async def _restore(self, names: t.Sequence[str], live: t.Mapping[str, StreamInfo]) -> list[Recovered]:
         done: list[Recovered] = []
-        members = [Member(name, os.path.join(self._path, name), self._known[name].config) for name in names]
+        members = [Member(name, os.path.join(self._place(name), name), self._known[name].config) for name in names]
         slots = asyncio.Semaphore(_PARALLEL)
         for level in order(members):
             done += await asyncio.gather(*(self._restore_one(member, live, slots) for member in level))
         return done
+
+    def _place(self, name: str) -> str:
+        """The directory of the backup that a stream is restored from."""
+        return self._verdicts[name].path if name in self._verdicts else self._path
 
     async def _restore_one(
         self, member: Member, live: t.Mapping[str, StreamInfo], slots: asyncio.Semaphore
@@ -139,23 +172,43 @@ class Recovery:
         if member.config.get("subjects"):
             held = recreated.held_config(dict(member.config))
             config = {key: held[key] for key in ("subjects", "metadata")}
+        verdict = self._verdicts.get(member.name, Verdict("restore"))
         options = AccountRestoreOptions(
             streams=(glob.escape(member.name),),
-            stream=RestoreOptions(on_conflict="replace_empty", config=config, origins=False),
+            stale=member.name in self._verdicts,
+            stream=RestoreOptions(
+                on_conflict="replace_empty", config=config, origins=False, placement=verdict.placement
+            ),
         )
+        if verdict.stuck and self._check:
+            return self._of(member.name, "would_restore", live, reason=_STUCK)
         async with slots:
-            (result,) = await AccountRestore(self._session, self._path, options, check=self._check).run()
-        status = "would_restore" if self._check else "restored"
+            try:
+                if verdict.stuck:
+                    await self._recorded.make_room(self._session.js, member.name, verdict)
+            except NatsError as exc:
+                return self._of(member.name, "failed", live, reason=exc.message, failure=exc)
+            place = self._place(member.name)
+            (result,) = await AccountRestore(self._session, place, options, check=self._check).run()
         if not result.changed and result.status != "unchanged":
             return self._of(member.name, "failed", live, reason=result.reason, failure=result.failure)
-        return self._of(member.name, status, live)
+        self._recorded.restored(member.name)
+        reason = _STUCK if verdict.stuck else ""
+        return self._of(member.name, "would_restore" if self._check else "restored", live, reason=reason)
 
-    async def _release(self, restored: t.Collection[str]) -> list[Recovered]:
-        """Give streams that were held their subjects back; what of it is not told by C(restored) is in the results."""
+    async def _release(self, results: t.Sequence[Recovered]) -> list[Recovered]:
+        """Give streams that were held their subjects back; what of it is not told by C(results) is in those returned.
+
+        What is not restored yet stays held: nobody could put its backup in its place any more.
+        """
+        restored = {one.stream for one in results if one.status in ("would_restore", "restored")}
+        bad = {one.stream for one in results} - restored
         done = []
         for info in (await self._session.js.streams()).items:
             config = recreated.released_config(info.config)
-            if config is None or (self._check and info.name in restored):
+            if config is None or info.name in bad or not self._record.wanted(info.name):
+                continue
+            if self._check and info.name in restored:
                 continue
             try:
                 if not self._check:
@@ -167,47 +220,3 @@ class Recovery:
             if info.name not in restored:
                 done.append(Recovered(info.name, "released", reason="its subjects were held, and are its own again"))
         return done
-
-    async def _consumers(self, manifest: Manifest, info: StreamInfo) -> list[Moved]:
-        records = {record.name: record for record in manifest.consumers}
-        if not records:
-            return []
-        js = self._session.js
-        moved = []
-        for consumer in (await js.consumers(info.name)).items:
-            record = records.get(consumer.name)
-            if record is not None and recreated.went_back(record, consumer):
-                moved.append(await self._move(js, info, record, consumer))
-        return moved
-
-    async def _move(self, js: JetStream, info: StreamInfo, record: ConsumerRecord, live: ConsumerInfo) -> Moved:
-        seq = int(record.ack_floor["stream_seq"]) + 1
-        retention = str(info.config.get("retention") or "limits")
-        if seq == 1 or retention != "limits":
-            why = (
-                "nothing was acknowledged" if seq == 1 else f"a stream with {retention} retention has no older messages"
-            )
-            return Moved(info.name, record.name, "left", reason=f"{why}; it begins with what the stream has")
-        if int(live.ack_floor.get("stream_seq") or 0) + 1 >= seq:
-            return Moved(info.name, record.name, "left", reason="it has come as far again")
-        if self._check:
-            return Moved(info.name, record.name, "would_move", seq)
-        try:
-            await self._reset(js, info.name, record, retention, seq)
-        except NatsError as exc:
-            return Moved(info.name, record.name, "left", reason=f"it could not be moved: {exc.message}")
-        return Moved(info.name, record.name, "moved", seq)
-
-    async def _reset(self, js: JetStream, stream: str, record: ConsumerRecord, retention: str, seq: int) -> None:
-        if js.line.resets_consumers:
-            try:
-                subject = f"CONSUMER.RESET.{stream}.{record.name}"
-                await js.call(subject, {"seq": seq}, what=f"reset consumer {stream} > {record.name}")
-            except ApiError:
-                # Not for every deliver policy; older servers of a mixed cluster do not know it.
-                pass
-            else:
-                return
-        config: Json = behind_floor(record, retention)
-        await js.delete_consumer(stream, record.name)
-        await js.create_consumer(stream, config)

@@ -50,7 +50,7 @@ async def make_room(js: JetStream, backup: Backup, plan: Plan, keeper: Keeper | 
     C(keeper) sees to it that what the stream holds is kept.
     """
     if not plan.debris:
-        await prove(js, backup, plan.config, plan.existing)
+        await prove(js, backup.consumers, plan.config, plan.existing)
     async with keeper.closed(js) if keeper is not None and not plan.debris else contextlib.nullcontext():
         await _delete_old(js, plan)
 

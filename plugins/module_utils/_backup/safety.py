@@ -64,7 +64,7 @@ def check_root(root: str, backup: str) -> None:
         )
 
 
-def _part(name: str, otherwise: str) -> str:
+def part(name: str, otherwise: str) -> str:
     """A name from a server as a part of a path; a hash of it where it is not plain."""
     if name and not names.wrong_in_name(name, ours=True) and len(os.fsencode(name)) < 200:
         return name
@@ -87,7 +87,7 @@ class SafetyPlace:
 
     def __init__(self, root: str, account: str, stream: str) -> None:
         self.root = root
-        self.directory = os.path.join(root, _part(account, "account"), _part(stream, "stream"))
+        self.directory = os.path.join(root, part(account, "account"), part(stream, "stream"))
 
     def free(self) -> int:
         """Bytes that are free where it is, or will be."""

@@ -19,6 +19,7 @@ from .._nats.errors import ApiError, NatsError, PermissionDeniedError
 from .._nats.model import Json, StreamInfo
 from .errors import RestoreError
 from .inspect import Backup
+from .manifest import ConsumerRecord
 from .relax import probe_config, relax, relax_after
 
 # Full, by what the stream to be replaced still holds too.
@@ -39,7 +40,7 @@ async def ask(js: JetStream, backup: Backup, config: Json, existing: StreamInfo,
     relaxed = relax(config, backup, js.line, is_origin=is_origin)
     for _attempt in range(_ATTEMPTS):
         try:
-            await _asked(js, relaxed.request, existing)
+            await question(js, relaxed.request, existing)
             return
         except ApiError as exc:
             again = None if exc.err_code in (*_FULL, _STREAM_FULL) else relax_after(exc, relaxed)
@@ -57,7 +58,7 @@ def _refused(name: str, exc: ApiError) -> RestoreError:
     )
 
 
-async def _asked(js: JetStream, config: Json, existing: StreamInfo) -> None:
+async def question(js: JetStream, config: Json, existing: StreamInfo) -> None:
     """One question. Raises ApiError for what the server has against the configuration."""
     request = {"config": {**config, **({"placement": _NOWHERE} if js.clustered else {})}, "state": {}}
     try:
@@ -70,7 +71,7 @@ async def _asked(js: JetStream, config: Json, existing: StreamInfo) -> None:
             raise
         if less != config:
             # The reservation of the stream that will be gone counts in what the server has given away.
-            await _asked(js, less, existing)
+            await question(js, less, existing)
         return
     # It was deleted meanwhile. A chunk that wants no answer ends the restore that has just begun.
     with contextlib.suppress(NatsError):
@@ -90,7 +91,7 @@ def _without(config: Json, existing: StreamInfo) -> Json | None:
     return {**config, "max_bytes": max(wanted - held, 1)}
 
 
-async def prove(js: JetStream, backup: Backup, config: Json, existing: StreamInfo | None) -> None:
+async def prove(js: JetStream, records: t.Sequence[ConsumerRecord], config: Json, existing: StreamInfo | None) -> None:
     """Make an empty stream like the one to restore, with its consumers, and delete it. Raises RestoreError."""
     probe = probe_config(config)
     name = probe["name"]
@@ -110,7 +111,7 @@ async def prove(js: JetStream, backup: Backup, config: Json, existing: StreamInf
                 err_code=exc.err_code,
             ) from exc
     try:
-        for number, consumer in enumerate(_kinds(backup)):
+        for number, consumer in enumerate(_kinds(records)):
             await _try_consumer(js, name, consumer, number, config["name"])
     finally:
         with contextlib.suppress(NatsError):
@@ -131,10 +132,10 @@ def _more(reserve: Json) -> bool:
     return int(reserve.get("max_bytes") or 0) > 1
 
 
-def _kinds(backup: Backup) -> list[tuple[str, Json]]:
+def _kinds(records: t.Sequence[ConsumerRecord]) -> list[tuple[str, Json]]:
     """One consumer of each kind: those that differ only in what no limit is about are of one."""
     kinds: dict[str, tuple[str, Json]] = {}
-    for record in backup.consumers:
+    for record in records:
         if record.config.get("sourcing") or record.config.get("direct"):
             continue
         kept = {key: value for key, value in record.config.items() if key not in _OWN and value is not None}
