@@ -187,3 +187,40 @@ def test_the_documented_permissions_are_enough(make_cluster: Any, apps: list[kit
     assert (done.code, done.report["outcome"]) == (0, "done"), done.output
     app.fill("ONE", 3)
     assert app.lost("ONE") == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_stream_that_only_the_dead_server_fits(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
+    cluster = make_cluster(size=4, tags=kit.tags(4))
+    app = kit.client(apps, cluster)
+    app.stream("A", 3)
+    app.stream("ONE", 1, on="n4")
+    app.consumer("ONE", "reader")
+    for name in ("A", "ONE"):
+        app.fill(name, 50)
+    kit.not_leader(cluster, "n4")
+    runbooks = Runbooks(cluster, tmp_path)
+    back_up(cluster, runbooks)
+    cluster.node("n4").kill()
+    own: dict[str, Any] = {"node_loss_disk": "lost", "node_loss_server": "n4", "node_loss_confirm_dead": "n4"}
+    own["node_loss_accept_no_spare"] = True
+    refused = runbooks.run("node_loss", **own)
+    assert refused.report["outcome"] == "refused", refused.output
+    assert "APP > ONE would not come back after the removal" in refused.report["sentence"]
+    assert "node_loss_placement" in refused.report["sentence"]
+    assert "n4" in kit.members(cluster)
+    assert "ONE" in app.api("STREAM.NAMES")["streams"]
+    there = {"node_loss_placement": {"tags": ["only:n3"]}}
+    planned = runbooks.run("node_loss", **{**own, "node_loss_confirm_dead": ""}, **there)
+    (hold,) = [one for one in planned.report["plan"] if one["step"] == "hold"]
+    assert "deleted and made anew" in hold["effect"]
+    done = runbooks.run("node_loss", **own, **there)
+    assert (done.code, done.report["outcome"]) == (0, "done"), done.output
+    assert kit.server_of(cluster, "ONE") == ["n3"]
+    assert app.lost("ONE") == app.lost("A") == []
+    assert app.api("CONSUMER.INFO.ONE.reader")["name"] == "reader"
+    app.fill("ONE", 1)
+    assert "n4" not in kit.members(cluster)
+    again = runbooks.run("node_loss", **own, **there)
+    assert (again.code, again.report["outcome"]) == (0, "nothing_to_do"), again.output

@@ -20,7 +20,7 @@ from .dead_leader import OFFLINE, PATIENCE, delete, offline
 from .errors import BackupError
 from .held_record import Entry, Record
 from .manifest import Manifest
-from .placing import REMEDY, Servers
+from .placing import Servers
 from .trial import prove, question
 
 _PATIENCE_NEW = 15.0
@@ -117,7 +117,7 @@ class _Holding:
             return Held(name, "failed", elsewhere, changed=False)
         chosen, why = await self._servers.choose(manifest.config.get("placement"), self._placement)
         if why:
-            return self._left(manifest, f"{_LEFT}: {why}. {REMEDY}")
+            return self._left(manifest, f"{_LEFT}: {why}")
         if chosen is None and not gone and await self._is_held(name):
             return Held(name, "held", "its subjects were taken away already", changed=False)
         config = recreated.held_config(manifest.config)

@@ -24,8 +24,7 @@ _REQUEST = b'{"limit":1}'
 _QUIET = 1.0
 _LOOKS = 2
 _EXCLUDED = "!jetstream"
-#: What to do where no server fits.
-REMEDY = "Give placement, or start a server that fits, then run again."
+_REMEDY = "Give placement, or start a server that fits, then run again."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Servers:
     async def choose(self, own: Json | None, given: Json | None) -> tuple[Json | None, str]:
         """C(given) where only that fits a server, C(None) where C(own) does; and why neither does, or nothing.
 
-        Where no server answers the question, a person may not ask it: C(own) counts as fitting.
+        Where no server answers the question, this user may not ask it: C(own) counts as fitting, a trial finds out.
         """
         while True:
             async with self._lock:
@@ -71,14 +70,16 @@ class Servers:
             await self._look(looked)
 
     def _chosen(self, own: Json, given: Json) -> tuple[Json | None, str]:
+        if not self._found and given:
+            return None, f"nobody can say which servers fit a placement, since nobody answers {_QUESTION}. Grant it"
         if not self._found or any(server.fits(own) for server in self._found.values()):
             return None, ""
         why = f"no server that answers fits its placement ({told(own)})"
         if not given:
-            return None, why
+            return None, f"{why}. {_REMEDY}"
         if any(server.fits(given) for server in self._found.values()):
             return given, ""
-        return None, f"{why}, nor the placement that was given ({told(given)})"
+        return None, f"{why}, nor the placement that was given ({told(given)}). {_REMEDY}"
 
     async def _look(self, looked: int) -> None:
         async with self._lock:

@@ -19,7 +19,7 @@ from .compare import MARKER
 from .dead_leader import delete, offline
 from .held_record import Entry, Record
 from .manifest import Manifest
-from .placing import REMEDY, Servers
+from .placing import Servers
 
 _PATIENCE = 15.0
 
@@ -73,10 +73,10 @@ class Recorded:
         own = entry.placement or manifest.config.get("placement")
         chosen, why = await servers.choose(own, self._placement)
         if silent and (why or chosen is None or not await offline(js, entry.stream)):
-            reason = f"no server answers for it, and {why}. {REMEDY}" if why else "no server answers for it"
+            reason = f"no server answers for it, and {why}" if why else "no server answers for it"
             return Verdict("unreachable", manifest, path, reason=reason)
         if why:
-            return Verdict("failed", manifest, path, reason=f"it was deleted when it was held, and {why}. {REMEDY}")
+            return Verdict("failed", manifest, path, reason=f"it was deleted when it was held, and {why}")
         return Verdict("restore", manifest, path, chosen or entry.placement, stuck=silent)
 
     async def _judge_live(

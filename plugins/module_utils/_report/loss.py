@@ -13,6 +13,9 @@ import typing as t
 from . import cluster as look
 from .report import Json
 
+# What is not there, so that all that its backup holds is missing.
+_MISSING = ("failed", "unreachable")
+
 
 def recoveries(facts: t.Mapping[str, t.Any], name: str) -> list[Json]:
     """The results of a loop over accounts, each with its C(account)."""
@@ -33,9 +36,9 @@ def by_stream(items: t.Iterable[t.Mapping[str, t.Any]]) -> dict[tuple[str, str],
 
 
 def unrestored(facts: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
-    """Account and name of streams that a recovery would restore or release, by the check mode results C(previews)."""
+    """Account and name of streams that a recovery has to do with yet, by the check mode results C(previews)."""
     streams = by_stream(recoveries(facts, "previews"))
-    return [key for key, one in sorted(streams.items()) if one["status"] in ("would_restore", "released")]
+    return [key for key, one in sorted(streams.items()) if one["status"] in ("would_restore", "released", *_MISSING)]
 
 
 def name_of(entry: t.Mapping[str, t.Any]) -> str:
@@ -73,11 +76,11 @@ def losses(held: t.Iterable[t.Mapping[str, t.Any]], recovered: t.Sequence[Json])
     """
     streams = by_stream(recovered)
     restored = {key: one for key, one in streams.items() if one["status"] == "restored"}
+    missing = {key: one for key, one in streams.items() if one["status"] in _MISSING}
     known = {(one["account"], one["stream"]): one for one in held if not one.get("consumer")}
     found = [_stream(key, known.get(key, {}), one) for key, one in sorted(restored.items())]
-    for key, one in sorted(known.items()):
-        if key not in restored:
-            found.append(_unrestored(key, one, streams.get(key)))
+    for key in sorted({*known, *missing} - {*restored}):
+        found.append(_unrestored(key, known.get(key, {}), streams.get(key)))
     moved = {
         (item["account"], one["stream"], one["consumer"]): one
         for item in recovered
@@ -109,9 +112,11 @@ def _unrestored(key: tuple[str, str], known: t.Mapping[str, t.Any], seen: t.Mapp
     if seen is None:
         return _entry(*key, since=None, messages=known.get("last_seq"), reason="no backup: it is empty now")
     count = max(int(known["last_seq"]) - int(seen["last_seq"]), 0) if known.get("last_seq") else None
+    if str(seen["status"]) in (*_MISSING, "absent", "would_restore"):
+        count = int(seen["messages"]) + (count or 0)
     why = {
         "behind": "it took messages before it could be restored, so that the backup was not put in its place",
-        "failed": f"its restore failed: {seen['reason']}",
+        "failed": f"it is not restored: {seen['reason']}",
         "would_restore": "its backup is there, and not restored yet",
     }.get(str(seen["status"]), str(seen["reason"]))
     return _entry(*key, since=seen["since"], messages=count, reason=why)

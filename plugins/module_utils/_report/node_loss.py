@@ -114,9 +114,12 @@ def _remove(
         else []
     )
     streams = [one for one in decision["held"] if not one.get("consumer")]
+    _refuse_unplaced(streams, backed)
     for one in streams:
-        if (one["account"], one["stream"]) in backed:
-            plan.append({"step": "hold", "object": one["name"], "reason": "publishers would write into the empty one"})
+        held = backed.get((one["account"], one["stream"]))
+        if held is not None:
+            step = {"step": "hold", "object": one["name"], "reason": "publishers would write into the empty one"}
+            plan.append({**step, "effect": str(held["reason"])} if held.get("deleted") else step)
     plan.append({"step": "remove", "object": server, "reason": "replicas are made anew on others"})
     for one in streams:
         known = (one["account"], one["stream"]) in backed
@@ -132,6 +135,17 @@ def _remove(
         if any((one["account"], one["stream"]) == (account, name) for one in streams):
             decision["streams"].setdefault(account, []).append(name)
     return decision
+
+
+def _refuse_unplaced(streams: t.Iterable[t.Mapping[str, t.Any]], backed: t.Mapping[t.Any, Json]) -> None:
+    """Refuse where a stream would not come back, since no new one can be created."""
+    for one in streams:
+        held = backed.get((one["account"], one["stream"]), {})
+        if held.get("status") == "failed":
+            raise InputError(
+                f"Nothing was touched: {one['name']} would not come back after the removal: {held['reason']}"
+                " Here, placement is node_loss_placement."
+            )
 
 
 def _cost(picture: t.Mapping[str, t.Any]) -> str:
