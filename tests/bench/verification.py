@@ -56,8 +56,8 @@ WAYS = (
 
 def child(path: str, engine: str, parallel: bool) -> None:
     """The engine as a process: prints its rate in decoded bytes a second."""
-    from ansible_collections.natsops.jetstream.plugins.module_utils._archive import engine as engines
-    from ansible_collections.natsops.jetstream.plugins.module_utils._archive.full import full_file
+    from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check import engine as engines
+    from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check.full import full_file
 
     chosen = engines.PYTHON if engine == "python" else engines.accelerated()
     if chosen is None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec.s2 import decode_frame
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.reader import frames_of
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.s2 import decode_frame
 
 from integration import rounds
 from integration.rounds import Result

@@ -11,8 +11,9 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive import reader, rewrite
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.wanted import Selection
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive import reader
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.rewrite import cut as rewrite
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.rewrite.selection import Selection
 
 from servers import Options, Server, oracle
 from servers.ansible import run_module

@@ -35,11 +35,11 @@ sys.path.insert(0, str(checkout.link_collection()))
 
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup_info import below, describe
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.backup_report import look
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check.full import full_file
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.errors import ArchiveError
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.full import full_file
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.reader import open_archive
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.rewrite import rewrite
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.wanted import Selection
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.rewrite.cut import rewrite
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.rewrite.selection import Selection
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup import newest, setfile
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.checked import last_check
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drilled import last_drill
@@ -265,7 +265,7 @@ def run(seed: int, cases: range, limit: float) -> tuple[int, list[str], dict[str
     """Run cases until the time is over: (how many, what went wrong, figures)."""
     known = samples()
     # Loaded once, here, so that a case is charged for its own work alone.
-    from ansible_collections.natsops.jetstream.plugins.module_utils._archive import fingerprint as _loaded  # noqa: F401
+    from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check import fingerprint as _loaded  # noqa: F401
 
     end = time.monotonic() + limit
     wrong: list[str] = []

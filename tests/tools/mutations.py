@@ -15,15 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.errors import ArchiveError
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.natsarc import MAGIC, write_entry
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.s2 import (
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec.s2 import (
     S2_IDENTIFIER,
     FrameParser,
     decode_frame,
     encode_stored,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.varint import write_uvarint
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec.varint import write_uvarint
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.errors import ArchiveError
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.v2.entries import MAGIC, write_entry
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.manifest import canonical
 
 Rng = random.Random
@@ -116,7 +116,7 @@ _ZEROS: dict[int, int] = {}
 
 def masked_zeros(size: int) -> int:
     """The checksum of size zeros."""
-    from ansible_collections.natsops.jetstream.plugins.module_utils._archive.crc32c import crc32c, masked
+    from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec.crc32c import crc32c, masked
 
     if size not in _ZEROS:
         _ZEROS[size] = masked(crc32c(bytes(size)))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+from .._archive.rewrite.selection import Selection
 from .._archive.times import parse_ns
-from .._archive.wanted import Selection
 from .._nats.errors import OptionsError
 
 _MOST = 1 << 64

@@ -13,14 +13,14 @@ from typing import Any, Callable, Union
 
 from .._files.reading import DATA, open_file
 from .bounds import MOST_CONFIG, MOST_TOMBSTONES, Allowance, Metadata, allowance, too_large
+from .codec.s2 import Frame, FrameParser, decode_frame
 from .errors import ArchiveError
-from .natsarc import MAGIC
-from .natswalk import Message, read_entries, subject_text, walk
-from .s2 import Frame, FrameParser, decode_frame
-from .tarball import TarWalker
-from .v1block import BlockParser, live
-from .v1index import StreamIndex, decode_blocks
-from .v1state import decode_consumer_positions, decode_index, decode_json
+from .v1.block import BlockParser, live
+from .v1.index import StreamIndex, decode_blocks
+from .v1.state import decode_consumer_positions, decode_index, decode_json
+from .v1.tarball import TarWalker
+from .v2.entries import MAGIC
+from .v2.walk import Message, read_entries, subject_text, walk
 
 Path = Union[str, os.PathLike[str]]
 Stop = Union[Callable[[], bool], None]

@@ -10,8 +10,8 @@ import dataclasses
 import os
 import typing as t
 
+from .._archive.check.quick import check_directory_consistency
 from .._archive.report import WARNING, ArchiveReport, Problem
-from .._archive.verify import check_directory_consistency
 from .._files.errors import why
 from .._files.reading import is_regular
 from .._nats.model import Json

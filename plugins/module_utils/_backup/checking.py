@@ -12,7 +12,7 @@ import math
 import time
 import typing as t
 
-from .._archive.workers import processors
+from .._archive.check.workers import processors
 from .checked import Checked, known_damage, last_check, remember
 from .inspect import Backup, inspect
 

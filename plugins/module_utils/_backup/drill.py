@@ -13,8 +13,8 @@ import os
 import time
 import typing as t
 
+from .._archive.check.fingerprint import WORTH_A_PROCESS, Fingerprint
 from .._archive.errors import ArchiveError
-from .._archive.fingerprint import WORTH_A_PROCESS, Fingerprint
 from .._archive.times import parse_ns
 from .._nats.errors import NatsError
 from .._nats.lines import Line

@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._archive.fingerprint import Fields, Fingerprint, Part, fields, parts
+from .._archive.check.fingerprint import Fields, Fingerprint, Part, fields, parts
+from .._archive.check.retrace import retrace
 from .._archive.reader import open_archive
-from .._archive.retrace import retrace
 from .._nats.model import ConsumerInfo, Json, StreamInfo
 from .._nats.readback import Readback, Stored
 from . import compare

@@ -10,8 +10,8 @@ import asyncio
 import dataclasses
 
 from .._archive.errors import ArchiveError
-from .._archive.natswalk import read_entries
 from .._archive.times import format_ns
+from .._archive.v2.walk import read_entries
 from .._nats.model import Json, StreamInfo
 from .content import kept
 from .inspect import Backup

@@ -10,9 +10,9 @@ import dataclasses
 import os
 import typing as t
 
+from .._archive.check.quick import check_directory_consistency, check_file
 from .._archive.report import ERROR, PROBLEMS, WARNING, ArchiveReport, Problem
 from .._archive.times import ZERO, parse_ns
-from .._archive.verify import check_directory_consistency, check_file
 from .._files.errors import why
 from .._files.reading import BACKUP_FILE, DATA, file_size, read_bytes
 from .._nats.model import Json

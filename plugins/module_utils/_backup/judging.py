@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from .._archive.natswalk import read_entries
 from .._archive.report import ArchiveReport
+from .._archive.v2.walk import read_entries
 from .._nats.api import JetStream
 from .._nats.model import Json, StreamInfo
 from . import suspect

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .._archive.wanted import Selection
+from .._archive.rewrite.selection import Selection
 from .._nats.model import Json
 from .errors import PathError, RestoreError
 from .inspect import looks_like_backup

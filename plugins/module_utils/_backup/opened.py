@@ -10,7 +10,7 @@ import contextlib
 import os
 import typing as t
 
-from .._archive.lowered import Edit, with_replicas
+from .._archive.rewrite.consumer_replicas import Edit, with_replicas
 from .._files.reading import DATA, open_descriptor
 from .._nats.model import Json
 from .errors import InvalidBackupError

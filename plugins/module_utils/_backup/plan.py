@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._archive.rewrite.selection import Selection
 from .._archive.times import ZERO, parse_ns
-from .._archive.wanted import Selection
 from .._nats.api import JetStream, check_stream_name
 from .._nats.hops import far
 from .._nats.model import ConsumerInfo, Json, Listing, StreamInfo

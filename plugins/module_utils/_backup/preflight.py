@@ -10,9 +10,9 @@ import asyncio
 import dataclasses
 import typing as t
 
-from .._archive.natswalk import walk
 from .._archive.reader import files_size
 from .._archive.subjects import overlaps
+from .._archive.v2.walk import walk
 from .._nats import lines
 from .._nats.api import JetStream
 from .._nats.hops import far

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import typing as t
 
-from .._archive.natswalk import walk
+from .._archive.v2.walk import walk
 from .._nats.api import JetStream
 from .._nats.errors import ApiError, MisdirectedError, NatsError
 from .._nats.model import Json, StreamInfo

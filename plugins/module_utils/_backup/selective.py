@@ -34,7 +34,7 @@ from .results import RestoreResult
 
 if t.TYPE_CHECKING:
     from .._archive.reader import Archive
-    from .._archive.rewrite import Rewritten
+    from .._archive.rewrite.cut import Rewritten
     from .keeper import Keeper
 
 _HEADROOM = 16 * 1024 * 1024
@@ -146,7 +146,7 @@ def _rewritten_from(
 ) -> tuple[Archive, Rewritten]:
     # Few restores cut anything, and these take long to load.
     from .._archive.reader import open_archive  # noqa: PLC0415
-    from .._archive.rewrite import rewrite  # noqa: PLC0415
+    from .._archive.rewrite.cut import rewrite  # noqa: PLC0415
 
     try:
         archive = open_archive(data, stop, backup.known_bytes)

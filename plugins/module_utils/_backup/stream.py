@@ -12,8 +12,8 @@ import hashlib
 import os
 from collections.abc import Iterable
 
+from .._archive.check.quick import check_directory_consistency, check_file, settle_end
 from .._archive.report import ArchiveReport
-from .._archive.verify import check_directory_consistency, check_file, settle_end
 from .._files.writing import write_new
 from .._nats.api import JetStream
 from .._nats.hops import far

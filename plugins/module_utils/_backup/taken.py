@@ -16,8 +16,8 @@ import re
 import time
 import typing as t
 
-from .._archive.natswalk import Message
 from .._archive.times import parse_ns
+from .._archive.v2.walk import Message
 from .._nats.api import JetStream
 from .._nats.model import Json, StreamInfo
 from .content import Figures, moves

@@ -12,8 +12,8 @@ import queue
 import threading
 import typing as t
 
+from .._archive.check.quick import QuickCheck
 from .._archive.report import ArchiveReport
-from .._archive.verify import QuickCheck
 from .._files.writing import create, write_all
 
 Job = t.Callable[[], None]

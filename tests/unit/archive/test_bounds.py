@@ -13,10 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive import bounds, reader, verify
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.full import full_file
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.natsarc import MAGIC, write_entry
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.s2 import encode_stored
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive import bounds, reader
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check import quick as verify
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check.full import full_file
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec.s2 import encode_stored
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.v2.entries import MAGIC, write_entry
 
 from tools import mutations
 

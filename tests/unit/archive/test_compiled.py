@@ -8,7 +8,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive import compiled, engine, full, s2, tally
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check import compiled, engine, full, tally
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec import s2
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.errors import ArchiveError
 from hypothesis import given, settings
 from hypothesis import strategies as st

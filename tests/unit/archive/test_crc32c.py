@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive import crc32c
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 

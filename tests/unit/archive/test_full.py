@@ -13,21 +13,21 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive import (
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive import reader, times
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check import (
     full,
-    natsarc,
-    reader,
-    s2,
     segment,
     tally,
-    times,
-    varint,
-    verify,
     workers,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.engine import PYTHON
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check import (
+    quick as verify,
+)
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check.engine import PYTHON
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec import s2, varint
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.errors import ArchiveError
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.report import PROBLEMS
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.v2 import entries as natsarc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

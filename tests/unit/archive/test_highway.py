@@ -9,8 +9,8 @@ import random
 import struct
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive import highway
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.engine import accelerated
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check.engine import accelerated
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec import highway
 
 # Of HighwayHash's own tests: the key is 0 to 31, the data 0 to n - 1.
 KEY = struct.unpack("<4Q", bytes(range(32)))

@@ -8,9 +8,12 @@ import base64
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive import natsarc, natswalk, s2, times, varint
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive import times
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec import s2, varint
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.errors import ArchiveError
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.subjects import overlaps
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.v2 import entries as natsarc
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.v2 import walk as natswalk
 from hypothesis import given
 from hypothesis import strategies as st
 

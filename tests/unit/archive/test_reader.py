@@ -9,15 +9,11 @@ import contextlib
 import struct
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive import (
-    reader,
-    s2,
-    times,
-    v1block,
-    v1index,
-    varint,
-)
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive import reader, times
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec import s2, varint
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.errors import ArchiveError
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.v1 import block as v1block
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.v1 import index as v1index
 from hypothesis import given
 from hypothesis import strategies as st
 

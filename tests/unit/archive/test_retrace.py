@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.fingerprint import Fields, fields
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check.fingerprint import Fields, fields
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check.retrace import Retraced, retrace
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.reader import open_archive
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.retrace import Retraced, retrace
 
 ARCHIVES = sorted((Path(__file__).parent / "fixtures" / "2.15.2").glob("*/stream.arc.s2"))
 

@@ -8,10 +8,13 @@ import json
 import subprocess
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive import full, reader, rewrite, v2writer
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.natswalk import Message
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive import reader
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check import full
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.rewrite import cut as rewrite
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.rewrite.selection import Selection
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.subjects import matches
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.wanted import Selection
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.v2 import writer as v2writer
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.v2.walk import Message
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive import s2, s2block
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec import s2
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec import s2_block as s2block
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.errors import ArchiveError
 from hypothesis import given
 from hypothesis import strategies as st

@@ -8,8 +8,17 @@ import tarfile
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive import tarball, v1state, v1walk, varint
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec import varint
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.errors import ArchiveError
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.v1 import (
+    state as v1state,
+)
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.v1 import (
+    tarball,
+)
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.v1 import (
+    walk as v1walk,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,7 +11,8 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive import s2, verify
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check import quick as verify
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec import s2
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.errors import ArchiveError
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.report import PROBLEMS
 from hypothesis import given

@@ -11,7 +11,8 @@ import json
 import random
 import tarfile
 
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive import crc32c, natsarc, s2, varint
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec import crc32c, s2, varint
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.v2 import entries as natsarc
 
 TIME = 1_795_000_000_123_456_789
 

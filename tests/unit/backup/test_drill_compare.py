@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._archive.fingerprint import (
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check.fingerprint import (
     BITS,
     Fields,
     Fingerprint,

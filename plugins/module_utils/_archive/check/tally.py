@@ -14,10 +14,10 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import ArchiveError
-from .highway import Place
-from .natsarc import read_numbers
-from .v1index import BlockIndex
+from ..codec.highway import Place
+from ..errors import ArchiveError
+from ..v1.index import BlockIndex
+from ..v2.entries import read_numbers
 
 #: Subjects are counted up to here; beyond, a check says that there are more rather than hold them all.
 MOST_SUBJECTS = 100_000

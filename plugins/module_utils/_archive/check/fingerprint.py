@@ -14,8 +14,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, Callable, NamedTuple, cast
 
-from .errors import ArchiveError
-from .reader import Archive, open_archive
+from ..errors import ArchiveError
+from ..reader import Archive, open_archive
 
 #: Messages whose sequences differ only in the last bits are of one part, on either side, whatever else is missing.
 BITS = 10

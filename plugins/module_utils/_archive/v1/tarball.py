@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Callable, NamedTuple
 
-from .bounds import MOST_MEMBERS, too_large
-from .errors import ArchiveError
+from ..bounds import MOST_MEMBERS, too_large
+from ..errors import ArchiveError
 
 _BLOCK = 512
 _ZERO = bytes(_BLOCK)

@@ -11,14 +11,14 @@ from collections import deque
 from dataclasses import replace
 from typing import Any, Callable
 
-from .bounds import MOST_CONSUMER
-from .errors import ArchiveError
-from .natsarc import MAGIC, Entry, EntryParser, read_numbers
-from .natswalk import EntryOrder, subject_text
-from .report import WARNING, ArchiveReport, Problem
-from .s2 import Frame, decode_frame
-from .tarball import TarWalker
-from .v1walk import MemberOrder
+from ..bounds import MOST_CONSUMER
+from ..codec.s2 import Frame, decode_frame
+from ..errors import ArchiveError
+from ..report import WARNING, ArchiveReport, Problem
+from ..v1.tarball import TarWalker
+from ..v1.walk import MemberOrder
+from ..v2.entries import MAGIC, Entry, EntryParser, read_numbers
+from ..v2.walk import EntryOrder, subject_text
 
 Decode = Callable[[Frame], bytes]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .bounds import MOST_BLOCK, TOO_LARGE, Metadata
-from .report import ERROR, WARNING, ArchivedConsumer, Problem
+from ..bounds import MOST_BLOCK, TOO_LARGE, Metadata
+from ..report import ERROR, WARNING, ArchivedConsumer, Problem
+from .state import INDEX_HEAD, decode_consumer_state, decode_first_record, decode_index, decode_json
 from .tarball import Member
-from .v1state import INDEX_HEAD, decode_consumer_state, decode_first_record, decode_index, decode_json
 
 _MOST_META = 8 * 1024 * 1024
 _MOST_STATE = 1024 * 1024

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Callable, Union
 
-from .natswalk import Message
-from .reader import Archive, Consumer
-from .times import format_ns
-from .v2writer import ArchiveWriter
-from .wanted import Selection
+from ..reader import Archive, Consumer
+from ..times import format_ns
+from ..v2.walk import Message
+from ..v2.writer import ArchiveWriter
+from .selection import Selection
 
 Stop = Union[Callable[[], bool], None]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Union
 
+from ..errors import ArchiveError
 from .crc32c import crc32c, extend, masked
-from .errors import ArchiveError
-from .s2block import MAX_BLOCK, decode_block, raw_length
+from .s2_block import MAX_BLOCK, decode_block, raw_length
 
 Buffer = Union[bytes, bytearray, memoryview]
 

@@ -16,15 +16,15 @@ from array import array
 from dataclasses import replace
 from typing import Callable
 
-from .._files.reading import DATA, open_file
-from .bounds import TOO_LARGE, allowance, most_decoded
+from ..._files.reading import DATA, open_file
+from ..bounds import TOO_LARGE, allowance, most_decoded
+from ..codec.s2 import STORED, Frame, FrameParser, check_stored, decode_frame
+from ..errors import ArchiveError
+from ..report import ArchiveReport, Problem
+from ..v2.entries import MAGIC
+from ..v2.walk import read_entries
 from .consistency import check_directory_consistency
-from .errors import ArchiveError
-from .natsarc import MAGIC
-from .natswalk import read_entries
-from .quickparts import QuickTar, QuickV2, described
-from .report import ArchiveReport, Problem
-from .s2 import STORED, Frame, FrameParser, check_stored, decode_frame
+from .quick_parts import QuickTar, QuickV2, described
 
 __all__ = ["QuickCheck", "check_directory_consistency", "check_file", "quick_file", "settle_end"]
 

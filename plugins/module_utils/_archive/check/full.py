@@ -18,17 +18,18 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, Callable, Union
 
-from .._files.reading import DATA, file_size, open_file
-from . import chain, fullcheck
-from .bounds import TOO_LARGE, most_decoded
+from ..._files.reading import DATA, file_size, open_file
+from ..bounds import TOO_LARGE, most_decoded
+from ..codec.highway import key_of
+from ..errors import ArchiveError
+from ..report import ERROR, ArchiveReport, Problem
+from ..v1.index import StreamIndex, decode_blocks
+from . import chain
+from . import totals as fullcheck
 from .engine import MOST_HASHED, Engine, accelerated, choose
-from .errors import ArchiveError
-from .highway import key_of
-from .quickparts import QuickTar, QuickV2
-from .report import ERROR, ArchiveReport, Problem
+from .quick import QuickCheck, bounded
+from .quick_parts import QuickTar, QuickV2
 from .segment import ranges, run_task
-from .v1index import StreamIndex, decode_blocks
-from .verify import QuickCheck, bounded
 from .workers import WORTH_A_PROCESS, processors, shared_pool
 
 Path = Union[str, "os.PathLike[str]"]

@@ -12,14 +12,14 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from . import highway_kernel, kernels, s2
-from .crc32c import ENGINE, crc32c, masked
-from .highway import Place
-from .highway import bad_records as plain_bad_records
-from .kernels import numpy
-from .natsarc import read_numbers
-from .s2 import COMPRESSED, Frame
-from .s2block import raw_length
+from ..codec import highway_kernel, kernels, s2
+from ..codec.crc32c import ENGINE, crc32c, masked
+from ..codec.highway import Place
+from ..codec.highway import bad_records as plain_bad_records
+from ..codec.kernels import numpy
+from ..codec.s2 import COMPRESSED, Frame
+from ..codec.s2_block import raw_length
+from ..v2.entries import read_numbers
 from .tally import Tally
 from .tally import scan_entries as plain_scan_entries
 

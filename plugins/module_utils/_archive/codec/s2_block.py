@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Union
 
-from .errors import ArchiveError
+from ..errors import ArchiveError
 
 Buffer = Union[bytes, bytearray, memoryview]
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from .._files.reading import DATA, open_file
-from .natsarc import EntryParser
-from .natswalk import CONSUMER_PREFIX, EntryOrder, subject_text
-from .reader import frames_of
-from .s2 import Frame, FrameParser, decode_frame, stored_frame
-from .tarball import TarWalker
+from ..._files.reading import DATA, open_file
+from ..codec.s2 import Frame, FrameParser, decode_frame, stored_frame
+from ..reader import frames_of
+from ..v1.tarball import TarWalker
+from ..v2.entries import EntryParser
+from ..v2.walk import CONSUMER_PREFIX, EntryOrder, subject_text
 
 # As servers write it. In a text within the JSON the quotes have a backslash.
 _REPLICAS = re.compile(rb'"num_replicas":([0-9])(?=[,}])')

@@ -9,10 +9,10 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from .._shape.document import parse_json
-from .bounds import MOST_CONFIG
-from .times import format_ns
-from .varint import read_uvarint, read_varint
+from ..._shape.document import parse_json
+from ..bounds import MOST_CONFIG
+from ..codec.varint import read_uvarint, read_varint
+from ..times import format_ns
 
 _INDEX_MAGIC = 11
 _INDEX_VERSIONS = range(1, 5)

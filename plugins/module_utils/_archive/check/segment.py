@@ -18,15 +18,15 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from .._files.reading import DATA, open_file
-from .bounds import MOST_BLOCK, TOO_LARGE, Allowance
+from ..._files.reading import DATA, open_file
+from ..bounds import MOST_BLOCK, TOO_LARGE, Allowance
+from ..codec.highway import Place
+from ..codec.s2 import FrameParser
+from ..errors import ArchiveError
+from ..v1.index import BlockIndex
+from ..v2.entries import read_numbers
 from .engine import Engine, choose
-from .errors import ArchiveError
-from .highway import Place
-from .natsarc import read_numbers
-from .s2 import FrameParser
 from .tally import MOST_SUBJECT, Tally
-from .v1index import BlockIndex
 
 #: What a result holds of the segment's head and of its last entry, if that goes on: all that an entry can have before
 #: its content.

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .natswalk import is_count
-from .report import ERROR, WARNING, ArchivedConsumer, ArchiveReport, Problem
-from .subjects import overlaps
-from .times import ZERO, parse_ns
+from ..report import ERROR, WARNING, ArchivedConsumer, ArchiveReport, Problem
+from ..subjects import overlaps
+from ..times import ZERO, parse_ns
+from ..v2.walk import is_count
 
 _EXACT = ("first_seq", "last_seq", "messages", "bytes")
 _TIMES = ("first_ts", "last_ts")

@@ -9,10 +9,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from .subjects import matches
+from ..subjects import matches
 
 if t.TYPE_CHECKING:
-    from .natswalk import Message
+    from ..v2.walk import Message
 
 
 @dataclass(frozen=True)

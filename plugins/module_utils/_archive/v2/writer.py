@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any, BinaryIO
 
-from .natsarc import MAGIC, write_entry
-from .natswalk import CONSUMER_PREFIX, STATE_NAME, Message
-from .reader import Consumer
-from .s2 import S2_IDENTIFIER, STORED_BLOCK, stored_frame
+from ..codec.s2 import S2_IDENTIFIER, STORED_BLOCK, stored_frame
+from ..reader import Consumer
+from .entries import MAGIC, write_entry
+from .walk import CONSUMER_PREFIX, STATE_NAME, Message
 
 _PADDING = 0xFE
 _MOST_PADDING = (1 << 24) - 1

@@ -10,13 +10,13 @@ import os
 from collections.abc import Iterator
 from typing import Any, Callable, NamedTuple
 
-from .._files.reading import DATA, open_file
-from .._shape.document import parse_json
-from .bounds import MOST_CONSUMER, MOST_STATE, Allowance, Metadata
-from .errors import ArchiveError
-from .natsarc import Entry, EntryParser
-from .report import ArchivedConsumer
-from .s2 import FrameParser, decode_frame
+from ..._files.reading import DATA, open_file
+from ..._shape.document import parse_json
+from ..bounds import MOST_CONSUMER, MOST_STATE, Allowance, Metadata
+from ..codec.s2 import FrameParser, decode_frame
+from ..errors import ArchiveError
+from ..report import ArchivedConsumer
+from .entries import Entry, EntryParser
 
 STATE_NAME = b"state.json"
 CONSUMER_PREFIX = b"consumers/"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from .report import ERROR, WARNING, ArchiveReport, Problem
+from ..report import ERROR, WARNING, ArchiveReport, Problem
+from ..times import format_ns, parse_ns
+from ..v1.index import StreamIndex
 from .tally import Tally
-from .times import format_ns, parse_ns
-from .v1index import StreamIndex
 
 _MEMORY_RECORD = 16
 _NAMED = 20

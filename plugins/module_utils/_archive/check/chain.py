@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 from typing import Any, Callable
 
-from .natsarc import read_numbers
-from .report import Problem
+from ..report import Problem
+from ..v2.entries import read_numbers
 from .segment import MARGIN
 from .tally import Tally
 

@@ -10,9 +10,9 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
-from .bounds import MOST_MEMBERS, MOST_SUBJECTS
-from .v1state import decode_index
-from .varint import read_uvarint, read_varint
+from ..bounds import MOST_MEMBERS, MOST_SUBJECTS
+from ..codec.varint import read_uvarint, read_varint
+from .state import decode_index
 
 _SET_MAGIC = 22
 _SET_HEAD = struct.Struct("<BBII")

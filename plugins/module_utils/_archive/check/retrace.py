@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .bounds import allowance
-from .crc32c import crc32c, masked
+from ..bounds import allowance
+from ..codec.crc32c import crc32c, masked
+from ..codec.s2 import Frame, decode_frame
+from ..reader import Path, frames_of
+from ..v2.entries import EntryParser, write_entry
 from .fingerprint import Fields
-from .natsarc import EntryParser, write_entry
-from .reader import Path, frames_of
-from .s2 import Frame, decode_frame
 
 _END = write_entry(b"", 0, 0, b"", b"")
 

@@ -10,11 +10,11 @@ import threading
 from dataclasses import dataclass
 from typing import Callable
 
+from ..codec.highway import Place, bad_records
+from ..codec.s2 import Frame, decode_frame
+from ..v1.index import BlockIndex
 from . import compiled
-from .highway import Place, bad_records
-from .s2 import Frame, decode_frame
 from .tally import Tally, scan_entries, scan_records
-from .v1index import BlockIndex
 
 #: Compiling takes a few seconds; for files with fewer bytes, plain Python is done sooner.
 WORTH_COMPILING = 64 * 1024 * 1024

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Union
 
-from .errors import ArchiveError
-from .varint import read_uvarint, read_varint, write_uvarint, write_varint
+from ..codec.varint import read_uvarint, read_varint, write_uvarint, write_varint
+from ..errors import ArchiveError
 
 Buffer = Union[bytes, bytearray, memoryview]
 

@@ -10,11 +10,11 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple, Union
 
-from .bounds import MOST_BLOCK, Allowance
-from .errors import ArchiveError
-from .s2 import FrameParser, decode_frame
-from .v1index import StreamIndex
-from .varint import read_uvarint
+from ..bounds import MOST_BLOCK, Allowance
+from ..codec.s2 import FrameParser, decode_frame
+from ..codec.varint import read_uvarint
+from ..errors import ArchiveError
+from .index import StreamIndex
 
 Buffer = Union[bytes, bytearray, memoryview]
 
