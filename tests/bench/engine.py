@@ -13,8 +13,8 @@ import asyncio
 import os
 import sys
 
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.session import Session
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.session import Session
 
 
 async def backup(session: Session, path: str, stream: str) -> None:
@@ -36,13 +36,13 @@ async def backup(session: Session, path: str, stream: str) -> None:
 
 async def restore(session: Session, path: str, stream: str) -> None:
     """What the restore modules do."""
-    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account_restore import (
+    from ansible_collections.natsops.jetstream.plugins.module_utils._repository.inspect import inspect
+    from ansible_collections.natsops.jetstream.plugins.module_utils._restore.account import (
         AccountRestore,
         AccountRestoreOptions,
     )
-    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import inspect
-    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.plan import RestoreOptions, look_at_target
-    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.restore import restore_stream
+    from ansible_collections.natsops.jetstream.plugins.module_utils._restore.plan import RestoreOptions, look_at_target
+    from ansible_collections.natsops.jetstream.plugins.module_utils._restore.stream import restore_stream
 
     if stream:
         target = await look_at_target(session.js)
@@ -56,8 +56,8 @@ async def restore(session: Session, path: str, stream: str) -> None:
 
 async def drill(binary: str, path: str) -> None:
     """Restore a backup into a private server and read it back."""
-    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drill import DrillRun
-    from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drill_result import DrillOptions
+    from ansible_collections.natsops.jetstream.plugins.module_utils._drill.drill import DrillRun
+    from ansible_collections.natsops.jetstream.plugins.module_utils._drill.result import DrillOptions
 
     (done,) = await DrillRun(DrillOptions(binary)).run([path])
     assert done.status == "identical", (done.reason, done.differences)

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup import sender
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.errors import RestoreError
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import inspect
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.plan import RestoreOptions, look_at_target
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.restore import restore_stream
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.session import Session
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import ConnectionLostError
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.session import Session
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.errors import RestoreError
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.inspect import inspect
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore import sender
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore.plan import RestoreOptions, look_at_target
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore.stream import restore_stream
 
 from integration.harm import (
     MARKER,

@@ -21,12 +21,12 @@ from servers.ansible import collections_path
 RUN = """
 import asyncio, os, signal, sys
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup import directory, setfile
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account_target import open_account_target
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.commit import Committer
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.account_directory import open_account_target
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.commit import Committer
 from ansible_collections.natsops.jetstream.plugins.module_utils._files import trees
 from ansible_collections.natsops.jetstream.plugins.module_utils._files.writing import write_new
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.results import StreamResult
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.writer import Worker
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.results import StreamResult
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.writer import Worker
 
 path, content, step, exchange = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "exchange"
 count = 0

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup import account, writer
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.session import Session
+from ansible_collections.natsops.jetstream.plugins.module_utils._backup import account
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.snapshot import Transfer
 from ansible_collections.natsops.jetstream.plugins.module_utils._backup.stream import BackupOptions
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.session import Session
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository import writer
 
 from integration.harm import (
     MIB,

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup import newset
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.directory import Workplace
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.disk import sync_directories
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository import new_set as newset
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.directory import Workplace
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.disk import sync_directories
 
 from servers import Options, Server
 from servers.ansible import collections_path

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import inspect
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.plan import RestoreOptions, look_at_target
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.restore import restore_stream
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.session import Session
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.api import JetStream
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import MisdirectedError
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.session import Session
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.inspect import inspect
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore.plan import RestoreOptions, look_at_target
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore.stream import restore_stream
 
 from integration import rounds
 from servers import Cluster, Options, Server, oracle

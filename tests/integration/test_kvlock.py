@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.errors import LockedError, LockLostError
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.kvlock import KeyValueLock, LockOptions
+from ansible_collections.natsops.jetstream.plugins.module_utils._lock.lock import KeyValueLock, LockOptions
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.errors import LockedError, LockLostError
 
 from servers import PASSWORD, Options, User, oracle
 from servers.ansible import CHECKOUT, collections_path, run_module
@@ -150,7 +150,7 @@ def backup(server: Server, path: Path, **more: Any) -> dict[str, Any]:
 
 HOLDER = """
 import asyncio, sys
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.kvlock import KeyValueLock, LockOptions
+from ansible_collections.natsops.jetstream.plugins.module_utils._lock.lock import KeyValueLock, LockOptions
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
 
 async def hold():

@@ -40,16 +40,17 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._archive.errors 
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.reader import open_archive
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.rewrite.cut import rewrite
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.rewrite.selection import Selection
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup import newest, setfile
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.checked import last_check
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drilled import last_drill
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import Backup, inspect
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.manifest import Manifest, digest_of
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.prune import Keep, plan_prune
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.repository import choose, sets_of
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import NatsError
 from ansible_collections.natsops.jetstream.plugins.module_utils._report.page import page
 from ansible_collections.natsops.jetstream.plugins.module_utils._report.repository_markdown import markdown
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository import newest
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository import set_file as setfile
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.inspect import Backup, inspect
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.last_check import last_check
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.last_drill import last_drill
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.manifest import Manifest, digest_of
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.prune import Keep, plan_prune
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.sets import choose, sets_of
 
 from tools import checkout, mutations
 

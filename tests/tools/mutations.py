@@ -24,7 +24,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec.s
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec.varint import write_uvarint
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.errors import ArchiveError
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.v2.entries import MAGIC, write_entry
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.manifest import canonical
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.manifest import canonical
 
 Rng = random.Random
 Mutation = Callable[[Rng, Path, Path], None]

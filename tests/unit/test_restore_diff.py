@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.restore import _diff
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.results import RestoreResult
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.results import RestoreResult
 
 NOTED = {"_nats.level": "5", "_nats.ver": "2.15.2"}
 

@@ -10,16 +10,16 @@ import math
 import typing as t
 
 from .._backup.account import AccountBackup, AccountOptions, backup_stream
-from .._backup.account_set import SetBackup
-from .._backup.directory import normal_path
-from .._backup.errors import BackupError
-from .._backup.results import StreamResult, all_warnings, result_json
-from .._backup.session import Session
+from .._backup.set import SetBackup
 from .._backup.snapshot import Transfer
 from .._backup.stream import BackupOptions
-from .._backup.whereabouts import check_backup_place
 from .._nats.errors import OptionsError
 from .._nats.model import Json
+from .._nats.session import Session
+from .._repository.directory import normal_path
+from .._repository.errors import BackupError
+from .._repository.nearby import check_backup_place
+from .._repository.results import StreamResult, all_warnings, result_json
 from .argspec import ArgumentSpec
 from .lock import LOCK, lock_streams, under_lock
 from .module import Context, Outcome

@@ -13,18 +13,18 @@ import os
 import threading
 import typing as t
 
-from .._backup.checked import checked_json
-from .._backup.checking import Share, look
-from .._backup.directory import normal_path
-from .._backup.inspect import Backup, looks_like_backup, problems_json
-from .._backup.left_empty import as_left
-from .._backup.remnants import losses
-from .._backup.repository import LATEST, BackupSet, sets_of
-from .._backup.results import manifest_json
-from .._backup.whereabouts import REPOSITORY, SETS, STREAM, STREAMS, has_sets, wrong_place
 from .._files.reading import holds
 from .._nats.errors import OptionsError
 from .._nats.model import Json
+from .._repository.check_many import Share, look
+from .._repository.directory import normal_path
+from .._repository.inspect import Backup, looks_like_backup, problems_json
+from .._repository.last_check import checked_json
+from .._repository.left_empty import as_left
+from .._repository.nearby import REPOSITORY, SETS, STREAM, STREAMS, has_sets, wrong_place
+from .._repository.remnants import losses
+from .._repository.results import manifest_json
+from .._repository.sets import LATEST, BackupSet, sets_of
 from .argspec import ArgumentSpec
 from .backup_sets import account_directories, chosen_sets, membership, sets_json
 from .module import Context, Outcome

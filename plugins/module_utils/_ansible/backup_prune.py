@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import math
 
-from .._backup.directory import normal_path
-from .._backup.prune import Keep, prune
-from .._backup.repository import check_repository
-from .._backup.whereabouts import SETS, has_sets, wrong_place
 from .._nats.errors import OptionsError
+from .._repository.directory import normal_path
+from .._repository.nearby import SETS, has_sets, wrong_place
+from .._repository.prune import Keep, prune
+from .._repository.sets import check_repository
 from .argspec import ArgumentSpec
 from .module import Context, Outcome
 

@@ -13,13 +13,6 @@ import os
 import time
 import typing as t
 
-from .._backup.directory import normal_path, os_errors, path_error
-from .._backup.disk import make_directories
-from .._backup.errors import PathError
-from .._backup.inspect import looks_like_backup
-from .._backup.overview import Overview
-from .._backup.repository import holds_sets
-from .._backup.whereabouts import REPOSITORY, SETS, STREAMS, wrong_place
 from .._files.errors import FileError
 from .._files.reading import REPORT, read_text
 from .._files.writing import replace_file
@@ -28,6 +21,13 @@ from .._nats.model import Json
 from .._report.page import page, verdict
 from .._report.repository import make_overview
 from .._report.repository_markdown import markdown
+from .._repository.directory import normal_path, os_errors, path_error
+from .._repository.disk import make_directories
+from .._repository.errors import PathError
+from .._repository.inspect import looks_like_backup
+from .._repository.nearby import REPOSITORY, SETS, STREAMS, wrong_place
+from .._repository.overview import Overview
+from .._repository.sets import holds_sets
 from .argspec import ArgumentSpec
 from .backup import positive
 from .module import Context, Outcome

@@ -10,13 +10,13 @@ import datetime
 import os
 import typing as t
 
-from .._backup.errors import PathError
-from .._backup.manifest import Manifest
-from .._backup.repository import LATEST, BackupSet, age, choose, holds_sets, is_set_name, newest, sets_of
-from .._backup.setfile import Member
 from .._files.reading import holds
 from .._nats.errors import OptionsError
 from .._nats.model import Json
+from .._repository.errors import PathError
+from .._repository.manifest import Manifest
+from .._repository.set_file import Member
+from .._repository.sets import LATEST, BackupSet, age, choose, holds_sets, is_set_name, newest, sets_of
 
 
 def account_directories(path: str) -> list[str]:

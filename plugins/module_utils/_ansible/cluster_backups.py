@@ -11,13 +11,13 @@ import os
 import typing as t
 
 from .._archive.times import parse_ns
-from .._backup.directory import normal_path, os_errors
-from .._backup.errors import PathError
-from .._backup.inspect import Backup, inspect, looks_like_backup
-from .._backup.repository import LATEST, sets_of
 from .._cluster.backups import KnownBackup
 from .._cluster.losses import Earlier
 from .._cluster.states import State, of_backup
+from .._repository.directory import normal_path, os_errors
+from .._repository.errors import PathError
+from .._repository.inspect import Backup, inspect, looks_like_backup
+from .._repository.sets import LATEST, sets_of
 from .argspec import ArgumentSpec
 from .module import Context
 

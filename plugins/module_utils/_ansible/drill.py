@@ -14,22 +14,22 @@ import time
 import typing as t
 
 from .._archive.times import parse_ns
-from .._backup.checked import identity
-from .._backup.directory import normal_path
-from .._backup.drill import DrillRun
-from .._backup.drill_result import Drill, DrillOptions
-from .._backup.drilled import Drilled, last_drill, remember_drill
-from .._backup.errors import PathError
-from .._backup.inspect import Backup, inspect, looks_like_backup, problems_json
-from .._backup.manifest import now
-from .._backup.plan import RestoreOptions
-from .._backup.results import failure_json
-from .._backup.selection import selected
-from .._backup.sender import Upload
-from .._backup.whereabouts import ABOVE, REPOSITORY, SETS, STREAM, STREAMS, kind, wrong_place
+from .._drill.drill import DrillRun
+from .._drill.result import Drill, DrillOptions
 from .._files.reading import holds
 from .._nats.errors import OptionsError
 from .._nats.model import Json
+from .._repository.directory import normal_path
+from .._repository.errors import PathError
+from .._repository.inspect import Backup, inspect, looks_like_backup, problems_json
+from .._repository.last_check import identity
+from .._repository.last_drill import Drilled, last_drill, remember_drill
+from .._repository.manifest import now
+from .._repository.nearby import ABOVE, REPOSITORY, SETS, STREAM, STREAMS, kind, wrong_place
+from .._repository.results import failure_json
+from .._repository.selection import selected
+from .._restore.plan import RestoreOptions
+from .._restore.sender import Upload
 from .argspec import ArgumentSpec
 from .backup import named, positive
 from .backup_info import below, places

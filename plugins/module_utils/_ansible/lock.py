@@ -28,7 +28,7 @@ def lock_streams(params: t.Mapping[str, t.Any]) -> tuple[str, ...]:
     """The streams that are the lock itself: it changes in every run, and a restored lock would be of somebody gone."""
     if params["lock"] != "kv":
         return ()
-    from .._backup.kventry import stream_of  # noqa: PLC0415  few runs lock across hosts
+    from .._lock.entry import stream_of  # noqa: PLC0415  few runs lock across hosts
 
     return (stream_of(params["lock_bucket"]),)
 
@@ -45,7 +45,7 @@ async def under_lock(context: Context, work: t.Callable[[], t.Awaitable[T]]) -> 
         raise OptionsError(f"{params['lock_key']!r} cannot be the key of a lock.")
     if context.check_mode:
         return await work()
-    from .._backup.kvlock import KeyValueLock, LockOptions  # noqa: PLC0415  few runs lock across hosts
+    from .._lock.lock import KeyValueLock, LockOptions  # noqa: PLC0415  few runs lock across hosts
 
     options = LockOptions(params["lock_bucket"], params["lock_key"], params["lock_expiry"], params["lock_wait"])
     return await KeyValueLock(context.connection, options).guard(work)

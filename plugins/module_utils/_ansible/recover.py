@@ -9,15 +9,15 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .._backup.directory import normal_path
-from .._backup.errors import RestoreError
-from .._backup.held_record import Record
-from .._backup.hold import Held, hold
-from .._backup.newest import manifests, newest
-from .._backup.recovery import Recovered, Recovery
-from .._backup.results import failure_json
-from .._backup.session import Session
 from .._nats.model import Json
+from .._nats.session import Session
+from .._repository.directory import normal_path
+from .._repository.errors import RestoreError
+from .._repository.held_record import Record
+from .._repository.newest import manifests, newest
+from .._repository.results import failure_json
+from .._restore.recover.hold import Held, hold
+from .._restore.recover.recovery import Recovered, Recovery
 from .argspec import ArgumentSpec
 from .backup import named, positive
 from .module import Context, Outcome

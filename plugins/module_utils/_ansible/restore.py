@@ -13,21 +13,21 @@ import typing as t
 
 from ansible.module_utils.basic import env_fallback
 
-from .._backup.account_restore import AccountRestore, AccountRestoreOptions
-from .._backup.directory import normal_path
-from .._backup.errors import PathError, RestoreError
-from .._backup.inspect import Backup, inspect, looks_like_backup
-from .._backup.nothing import nothing_done
-from .._backup.plan import RestoreOptions
-from .._backup.replacing import restore_safely
-from .._backup.repository import LATEST, BackupSet, choose, holds_sets, sets_of
-from .._backup.results import RestoreResult, restore_json
-from .._backup.sender import Upload
-from .._backup.session import Session
-from .._backup.whereabouts import STREAM, check_account, wrong_place
 from .._nats.api import check_stream_name
 from .._nats.errors import OptionsError
 from .._nats.model import Json
+from .._nats.session import Session
+from .._repository.directory import normal_path
+from .._repository.errors import PathError, RestoreError
+from .._repository.inspect import Backup, inspect, looks_like_backup
+from .._repository.nearby import STREAM, check_account, wrong_place
+from .._repository.results import RestoreResult, restore_json
+from .._repository.sets import LATEST, BackupSet, choose, holds_sets, sets_of
+from .._restore.account import AccountRestore, AccountRestoreOptions
+from .._restore.nothing import nothing_done
+from .._restore.plan import RestoreOptions
+from .._restore.replace import restore_safely
+from .._restore.sender import Upload
 from .argspec import ArgumentSpec
 from .backup import named, positive
 from .module import Context, Outcome

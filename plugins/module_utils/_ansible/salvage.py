@@ -10,12 +10,12 @@ import asyncio
 import dataclasses
 import typing as t
 
-from .._backup.directory import normal_path
-from .._backup.errors import BackupError
-from .._backup.results import result_json
-from .._backup.salvage import Salvaged, SalvageOptions, account_name, chosen, foresee, salvage
-from .._backup.store import Stored, store_root, stored_streams
 from .._nats.errors import OptionsError
+from .._repository.directory import normal_path
+from .._repository.errors import BackupError
+from .._repository.results import result_json
+from .._salvage.salvage import Salvaged, SalvageOptions, account_name, chosen, foresee, salvage
+from .._salvage.store import Stored, store_root, stored_streams
 from .._server.errors import ServerError
 from .._server.program import find_program, program_version
 from .argspec import ArgumentSpec

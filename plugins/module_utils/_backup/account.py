@@ -14,18 +14,18 @@ from .._files.trees import remove_path
 from .._nats.api import JetStream, check_stream_name
 from .._nats.errors import ConnectionLostError, NatsError, OptionsError
 from .._nats.model import Listing, StreamInfo
-from . import setfile
-from .account_target import check_account_target, close_account_target, open_account_target
-from .commit import Committer
-from .directory import Workplace, check_directory_path, os_errors
-from .earlier import SUSPECT_BACKUP, examine, notes_of, why_transfer
-from .entries import mixed_up, place_of, unfit, unreachable
-from .errors import BackupError, PathError, SnapshotError, VerificationError
-from .results import StreamResult, failed
-from .selection import require_matches, selected
-from .session import Session
+from .._nats.session import Session
+from .._repository import set_file as setfile
+from .._repository.account_directory import check_account_target, close_account_target, open_account_target
+from .._repository.commit import Committer
+from .._repository.directory import Workplace, check_directory_path, os_errors
+from .._repository.entries import mixed_up, place_of, unfit, unreachable
+from .._repository.errors import BackupError, PathError, SnapshotError, VerificationError
+from .._repository.results import StreamResult, failed
+from .._repository.selection import require_matches, selected
+from .._repository.writer import Worker, in_thread
+from .previous import SUSPECT_BACKUP, examine, notes_of, why_transfer
 from .stream import BackupOptions, Source, check_memory, line_notes, look, transfer
-from .writer import Worker, in_thread
 
 _ATTEMPTS = 4
 

@@ -16,9 +16,9 @@ from .._nats.api import JetStream
 from .._nats.errors import ApiError, ConnectionLostError, NatsError, PermissionDeniedError, RequestTimeoutError
 from .._nats.hops import chunk_size, first_patience, suspicion, unheard
 from .._nats.model import Json
-from .chunks import ACK_SUBJECT, ChunkOrder, most_bytes
-from .errors import SnapshotError, StalledError
-from .writer import ArchiveWriter, Worker
+from .._repository.chunks import ACK_SUBJECT, ChunkOrder, most_bytes
+from .._repository.errors import SnapshotError, StalledError
+from .._repository.writer import ArchiveWriter, Worker
 
 # Chunks acknowledged but not yet on the disk, in bytes; beyond it an acknowledgement waits for the disk.
 HIGH_WATER = 4 << 20

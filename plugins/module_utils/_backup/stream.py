@@ -18,14 +18,14 @@ from .._files.writing import write_new
 from .._nats.api import JetStream
 from .._nats.hops import far
 from .._nats.model import ConsumerInfo, Json, StreamInfo
-from .directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
-from .errors import BackupError, SnapshotError, VerificationError
-from .inspect import problems_json
-from .judging import Judgement, judge
-from .manifest import ConsumerRecord, FileDigest, Manifest, now, readable
-from .results import StreamResult
+from .._repository.directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
+from .._repository.errors import BackupError, SnapshotError, VerificationError
+from .._repository.inspect import problems_json
+from .._repository.manifest import ConsumerRecord, FileDigest, Manifest, now, readable
+from .._repository.results import StreamResult
+from .._repository.writer import Worker
+from .completeness import Judgement, judge
 from .snapshot import Receiver, Snapshot, Transfer
-from .writer import Worker
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,8 +24,8 @@ from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.argspec import CONNECTION, ArgumentSpec
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import Context, Outcome, run_module
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.errors import BackupError, PathError
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import MissingLibraryError, NatsError
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.errors import BackupError, PathError
 
 ROOT = Path(__file__).resolve().parents[3]
 SPEC = ArgumentSpec({"word": {"type": "str"}})

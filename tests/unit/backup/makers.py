@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import Backup
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.manifest import (
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.model import ConsumerInfo, StreamInfo
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.inspect import Backup
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.manifest import (
     ConsumerRecord,
     FileDigest,
     Manifest,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._nats.model import ConsumerInfo, StreamInfo
 
 STATE = {
     "messages": 10,

@@ -8,9 +8,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup import checked, checking
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.checking import Share
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import inspect
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository import (
+    check_many as checking,
+)
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository import (
+    last_check as checked,
+)
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.check_many import Share
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.inspect import inspect
 
 FIXTURES = Path(__file__).parents[1] / "archive" / "fixtures"
 

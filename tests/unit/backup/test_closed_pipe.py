@@ -10,10 +10,10 @@ import types
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup import restoring
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.errors import RestoreError
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.sender import Upload
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import ApiError
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.errors import RestoreError
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore import transfer as restoring
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore.sender import Upload
 
 CLOSED = ApiError("restore of A", err_code=10062, code=500, description="io: read/write on closed pipe")
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.compare import (
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.compare import (
     config_differences,
     consumer_differences,
     lasting,
     normal_config,
     unchanged_since,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.content import state_differences
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore.verify.content import state_differences
 
 from .makers import CONFIG, STATE, consumer, manifest, record, stream
 

@@ -9,15 +9,15 @@ import dataclasses
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.arrivals import is_original
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.content import (
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.inspect import Backup
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore.verify.arrivals import is_original
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore.verify.content import (
     MOVEMENTS,
     arrived,
     kept,
     state_differences,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import Backup
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.taken import headers_of, lifetime
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore.verify.taken import headers_of, lifetime
 
 from .makers import STATE, manifest, stream
 

@@ -21,14 +21,14 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check.f
 )
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.reader import open_archive
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.report import ArchivedConsumer
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.drill_compare import (
+from ansible_collections.natsops.jetstream.plugins.module_utils._drill.compare import (
     Reading,
     consumer_differences,
     read_and_compare,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.inspect import Backup, inspect
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.model import ConsumerInfo, StreamInfo
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.readback import Stored
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.inspect import Backup, inspect
 
 FIXTURES = Path(__file__).parents[1] / "archive" / "fixtures"
 

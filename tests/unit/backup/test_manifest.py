@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.errors import InvalidBackupError
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.manifest import (
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.errors import InvalidBackupError
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.manifest import (
     Manifest,
     canonical,
     digest_of,

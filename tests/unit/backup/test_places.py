@@ -12,23 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup import setfile
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.account_target import check_account_target
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.directory import (
+from ansible_collections.natsops.jetstream.plugins.module_utils._files import trees, writing
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository import set_file as setfile
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.account_directory import (
+    check_account_target,
+)
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.directory import (
     Workplace,
     check_directory_path,
     interrupted_below,
     normal_path,
     path_error,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.disk import make_directories
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.errors import (
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.disk import make_directories
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.errors import (
     InvalidBackupError,
     LockedError,
     PathError,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.results import StreamResult, failed
-from ansible_collections.natsops.jetstream.plugins.module_utils._files import trees, writing
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.results import StreamResult, failed
 
 from .makers import manifest
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup import recreated
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.compare import MARKER
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.manifest import ConsumerRecord, Manifest
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.model import ConsumerInfo, StreamInfo
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.compare import MARKER
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.manifest import ConsumerRecord, Manifest
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore.recover import recreated
 
 BORN = "2026-11-22T10:15:00.123456789Z"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.rights import may_publish
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore.before.rights import may_publish
 
 
 @pytest.mark.parametrize(

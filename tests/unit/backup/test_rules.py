@@ -8,14 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.relax import (
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import api_error
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.lines import Line
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore.before.relax import (
     Relaxed,
     probe_config,
     relax,
     relax_after,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.restore_order import Member, order
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.sources import (
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore.order import Member, order
+from ansible_collections.natsops.jetstream.plugins.module_utils._restore.origins.sources import (
     Copied,
     last_copied,
     origins,
@@ -24,8 +26,6 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._backup.sources 
     source_key,
     start_behind,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import api_error
-from ansible_collections.natsops.jetstream.plugins.module_utils._nats.lines import Line
 from ansible_collections.natsops.jetstream.plugins.module_utils._shape.jetstream import (
     legal_subject,
     wrong_in_config,

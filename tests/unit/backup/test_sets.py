@@ -10,10 +10,11 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup import newset
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.errors import PathError
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.prune import Keep, plan_prune, prune
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.repository import (
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository import new_set as newset
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.errors import PathError
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.prune import Keep, plan_prune, prune
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.set_file import Member, SetFile
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.sets import (
     check_repository,
     choose,
     holds_sets,
@@ -22,7 +23,6 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._backup.reposito
     set_name,
     sets_of,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.setfile import Member, SetFile
 
 DAYS = ["20261120T020000Z", "20261121T020000Z", "20261122T020000Z"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.report import ArchiveReport
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup import suspect
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository import suspect
 
 BEFORE = {"messages": 300, "first_seq": 1, "last_seq": 300, "first_ts": "2026-11-27T10:00:00Z"}
 NOW = 1795777200.0  # 2026-11-27T11:00:00Z

@@ -16,15 +16,15 @@ from ansible_collections.natsops.jetstream.plugins.doc_fragments.cluster import 
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import cluster, cluster_rescue
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.cluster_backups import read_backups
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import Context
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.errors import PathError
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup.manifest import (
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.errors import LastPictureError
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import NatsError, OptionsError
+from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.errors import PathError
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.manifest import (
     ConsumerRecord,
     Manifest,
     digest_of,
 )
-from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.errors import LastPictureError
-from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import NatsError, OptionsError
-from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
 
 
 def context(accounts: list[dict[str, Any]], **own: Any) -> Context:

@@ -1,0 +1,229 @@
+# Copyright (c) 2026, The natsops.jetstream authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Keeping publishers off streams whose only copy is lost, until they are restored."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+import typing as t
+
+from ..._nats.api import JetStream
+from ..._nats.errors import ApiError, NatsError, RequestTimeoutError
+from ..._nats.model import Json, StreamInfo
+from ..._repository import held_record
+from ..._repository.errors import BackupError
+from ..._repository.held_record import Entry, Record
+from ..._repository.manifest import Manifest
+from ..before.trial import prove, question
+from . import recreated
+from .dead_leader import OFFLINE, PATIENCE, delete, offline
+from .servers import Servers
+
+_PATIENCE_NEW = 15.0
+_ANEW = "it is deleted and made anew, empty: the cluster changes it no more. What its dead server has of it is given up"
+_ELSEWHERE = "it is deleted and made anew, empty, where placement says. What its dead server has of it is given up"
+_LEFT = "it is left as it is, since a new one could not be created"
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """What became of one stream. C(status): C(held), C(would_hold), C(failed).
+
+    C(deleted): it is deleted and made anew. C(changed): something was done, or would be.
+    """
+
+    stream: str
+    status: str
+    reason: str = ""
+    deleted: bool = False
+    placement: Json | None = None
+    changed: bool = True
+
+
+async def hold(
+    js: JetStream,
+    path: str,
+    known: t.Mapping[str, Manifest],
+    record: Record,
+    placement: Json | None,
+    *,
+    check: bool,
+) -> list[Held]:
+    """Take the subjects of those streams away that no server answers for and that a backup is there for.
+
+    The update is a matter of the meta group, which carries it out without the leader: the empty stream that the
+    removal of the dead server makes takes no messages, so that a restore can put the backup in its place.
+    C(path): of the backups. What an earlier run deleted and did not make anew is made anew.
+    """
+    listing = await js.streams()
+    missing = set(listing.missing)
+    there = {*missing, *listing.offline, *(info.name for info in listing.items)}
+    holding = _Holding(js, path, record, Servers(js), placement, check=check)
+    jobs = [
+        holding.one(manifest, gone=False)
+        for name, manifest in known.items()
+        if name in missing and _alone(manifest.config)
+    ]
+    jobs += [
+        holding.again(entry)
+        for name, entry in holding.entries.items()
+        if entry.phase == held_record.DELETED and name not in there
+    ]
+    return list(await asyncio.gather(*jobs))
+
+
+def _alone(config: Json) -> bool:
+    """Whether a stream has one copy (others may be missing while they elect a leader), and publishers."""
+    return int(config.get("num_replicas") or 1) == 1 and bool(config.get("subjects"))
+
+
+class _Holding:
+    """One run over the streams of an account."""
+
+    def __init__(
+        self, js: JetStream, path: str, record: Record, servers: Servers, placement: Json | None, *, check: bool
+    ) -> None:
+        self._js = js
+        self._path = path
+        self._record = record
+        self._servers = servers
+        self._placement = placement
+        self._check = check
+        self.entries = record.entries()
+
+    async def one(self, manifest: Manifest, *, gone: bool) -> Held:
+        """Hold one stream; what fails is in the result."""
+        try:
+            return await self._one(manifest, gone)
+        except NatsError as exc:
+            return Held(manifest.stream, "failed", exc.message, changed=False)
+
+    async def again(self, entry: Entry) -> Held:
+        """Make a stream anew that an earlier run deleted."""
+        _place, manifest, wrong = self._record.backup(entry)
+        if manifest is None:
+            return Held(entry.stream, "failed", f"{wrong}. An earlier run deleted the stream", changed=False)
+        return await self.one(manifest, gone=True)
+
+    async def _one(self, manifest: Manifest, gone: bool) -> Held:
+        name = manifest.stream
+        entry = self.entries.get(name)
+        elsewhere = self._record.elsewhere(entry) if entry is not None else ""
+        if elsewhere:
+            return Held(name, "failed", elsewhere, changed=False)
+        chosen, why = await self._servers.choose(manifest.config.get("placement"), self._placement)
+        if why:
+            return self._left(manifest, f"{_LEFT}: {why}")
+        if chosen is None and not gone and await self._is_held(name):
+            return Held(name, "held", "its subjects were taken away already", changed=False)
+        config = recreated.held_config(manifest.config)
+        if chosen is not None:
+            config = {**config, "placement": chosen}
+        anew = gone or chosen is not None or await offline(self._js, name)
+        if anew and not gone:
+            refused = await self._refused(manifest, config)
+            if refused:
+                return self._left(manifest, refused)
+        reason = "" if not anew or gone else _ELSEWHERE if chosen is not None else _ANEW
+        if self._check:
+            return Held(name, "would_hold", reason, deleted=anew, placement=chosen)
+        self._note(manifest, held_record.DELETED if anew else held_record.CHANGED, chosen)
+        try:
+            if anew:
+                await self._make_anew(name, config)
+            elif not await self._update(name, config):
+                await self._refuse_or_make_anew(manifest, config)
+                anew, reason = True, _ANEW
+        except NatsError as exc:
+            return Held(name, "failed", exc.message, deleted=anew, placement=chosen, changed=anew)
+        return Held(name, "held", reason, deleted=anew, placement=chosen)
+
+    def _left(self, manifest: Manifest, reason: str) -> Held:
+        if not self._check and manifest.stream not in self.entries:
+            with contextlib.suppress(BackupError):  # nothing was done that could not be found again
+                self._note(manifest, held_record.LEFT, None)
+        return Held(manifest.stream, "failed", reason, changed=False)
+
+    def _note(self, manifest: Manifest, phase: str, placement: Json | None) -> None:
+        """On disk before anything is done. What an earlier run noted keeps its backup: later ones may be empty."""
+        earlier = self.entries.get(manifest.stream)
+        if earlier is None:
+            entry = self._record.new(manifest, self._path, phase, placement)
+        elif earlier.phase == held_record.DELETED:
+            entry = held_record.phase_of(earlier, earlier.phase, placement=placement)
+        else:
+            entry = held_record.phase_of(earlier, phase, placement=placement)
+        self._record.write(entry)
+
+    async def _is_held(self, name: str) -> bool:
+        """Whether the meta group has the stream without its subjects; it answers where the stream's leader is dead."""
+        subject = recreated.held_config({"name": name})["subjects"][0]
+        answer = await self._js.call("STREAM.NAMES", {"subject": subject}, what=f"whether stream {name} is held")
+        return name in (answer.get("streams") or ())
+
+    async def _refused(self, manifest: Manifest, config: Json) -> str:
+        """Why a new stream could not be created, or nothing. Check mode asks what can be asked."""
+        existing = StreamInfo(manifest.config, manifest.state, manifest.created)
+        why = ""
+        try:
+            await question(self._js, config, existing)
+            if not self._check:
+                await prove(self._js, manifest.consumers, config, existing)
+        except ApiError as exc:
+            why = f"{exc.description} ({exc.err_code})"
+        except BackupError as exc:
+            cause = exc.__cause__
+            why = f"{cause.description} ({cause.err_code})" if isinstance(cause, ApiError) else exc.message
+        except RequestTimeoutError:
+            why = "nobody answered when a trial was to be created"
+        if not why:
+            return ""
+        return f"{_LEFT}: {why}. Raise the limit, or give placement, then run again."
+
+    async def _update(self, name: str, config: Json) -> bool:
+        """Take the subjects away. False where the cluster changes the stream no more. Raises where it was not done."""
+        try:
+            await self._js.call(f"STREAM.UPDATE.{name}", config, timeout=PATIENCE, what=f"hold stream {name}")
+        except RequestTimeoutError:
+            end = time.monotonic() + _PATIENCE_NEW
+            while not await self._is_held(name):
+                if time.monotonic() > end:
+                    raise
+                await asyncio.sleep(0.5)
+        except ApiError as exc:
+            if exc.err_code != OFFLINE:
+                raise
+            return False
+        return True
+
+    async def _refuse_or_make_anew(self, manifest: Manifest, config: Json) -> None:
+        """It went offline between the question and the update."""
+        refused = await self._refused(manifest, config)
+        if refused:
+            raise BackupError(refused)
+        self._record.write(held_record.phase_of(self._record.entries()[manifest.stream], held_record.DELETED))
+        await self._make_anew(manifest.stream, config)
+
+    async def _make_anew(self, name: str, config: Json) -> None:
+        """Put an empty stream without publishers in the place of one whose server the cluster knows to be gone.
+
+        From about three minutes after the loss on, such a stream cannot be updated any more. It can be deleted, and a
+        new one is not placed on a server that is known to be gone.
+        """
+        await delete(self._js, name)
+        end = time.monotonic() + _PATIENCE_NEW
+        while True:
+            try:
+                await self._js.create_stream(config)
+            except (ApiError, RequestTimeoutError):
+                # The deletion is on its way.
+                if time.monotonic() > end:
+                    raise
+                await asyncio.sleep(0.2)
+            else:
+                return
