@@ -48,7 +48,7 @@ def words_in(source: str) -> set[str]:
 
 def words_of_code() -> set[str]:
     # Archives have words of their own, the problems.
-    files = [path for path in MODULE_UTILS.rglob("*.py") if path.parent.name != "_archive"]
+    files = [path for path in MODULE_UTILS.rglob("*.py") if "_archive" not in path.parts]
     return {word for path in files for word in words_in(path.read_text(encoding="utf-8")) if WORD.fullmatch(word)}
 
 

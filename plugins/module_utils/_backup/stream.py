@@ -12,7 +12,9 @@ import hashlib
 import os
 from collections.abc import Iterable
 
-from .._archive.check.quick import check_directory_consistency, check_file, settle_end
+from .._archive.check.consistency import check_directory_consistency
+from .._archive.check.file import check_file
+from .._archive.check.quick import settle_end
 from .._archive.report import ArchiveReport
 from .._files.writing import write_new
 from .._nats.api import JetStream

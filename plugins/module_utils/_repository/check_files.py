@@ -10,7 +10,7 @@ import dataclasses
 import os
 import typing as t
 
-from .._archive.check.quick import check_directory_consistency
+from .._archive.check.consistency import check_directory_consistency
 from .._archive.report import WARNING, ArchiveReport, Problem
 from .._files.errors import why
 from .._files.reading import is_regular

@@ -10,7 +10,8 @@ import dataclasses
 import os
 import typing as t
 
-from .._archive.check.quick import check_directory_consistency, check_file
+from .._archive.check.consistency import check_directory_consistency
+from .._archive.check.file import check_file
 from .._archive.report import ERROR, PROBLEMS, WARNING, ArchiveReport, Problem
 from .._archive.times import ZERO, parse_ns
 from .._files.errors import why

@@ -23,10 +23,7 @@ from ..errors import ArchiveError
 from ..report import ArchiveReport, Problem
 from ..v2.entries import MAGIC
 from ..v2.walk import read_entries
-from .consistency import check_directory_consistency
 from .quick_parts import QuickTar, QuickV2, described
-
-__all__ = ["QuickCheck", "check_directory_consistency", "check_file", "quick_file", "settle_end"]
 
 # Chunks can be tiny, and each one read at once takes memory.
 _READ = 256 * 1024
@@ -166,15 +163,6 @@ def bounded(report: ArchiveReport, known: int) -> ArchiveReport:
         f" memory and time. At most {most} are decoded"
     )
     return replace(report, problems=(*report.problems, Problem(TOO_LARGE, "the whole file", message)))
-
-
-def check_file(path: str, level: str, stop: Callable[[], bool] | None = None, known: int = 0) -> ArchiveReport:
-    """Check a file at a level, "quick" or "full"; the rest is as for quick_file."""
-    if level != "full":
-        return quick_file(path, stop, known)
-    from .full import full_file  # noqa: PLC0415  seldom asked for, and a tenth of a second to load
-
-    return full_file(path, stop, known=known)
 
 
 def settle_end(
