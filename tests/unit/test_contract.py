@@ -37,15 +37,20 @@ KNOWN_MODULES = {
 LAYER = {
     "modules": 0,
     "_ansible": 1,
-    "_backup": 2,
-    "_cluster": 2,
-    "_archive": 3,
-    "_nats": 3,
-    "_server": 3,
-    "_report": 3,
-    "_files": 4,
-    "_shape": 5,
-    "_text": 5,
+    "_drill": 2,
+    "_salvage": 2,
+    "_restore": 3,
+    "_backup": 4,
+    "_lock": 4,
+    "_repository": 5,
+    "_cluster": 5,
+    "_archive": 6,
+    "_nats": 6,
+    "_server": 6,
+    "_report": 6,
+    "_files": 7,
+    "_shape": 8,
+    "_text": 8,
 }
 PACKAGE = "ansible_collections.natsops.jetstream.plugins"
 
@@ -151,6 +156,32 @@ def test_imports_run_one_way() -> None:
         for problem in forbidden(path.read_text(encoding="utf-8"), package_of(path))
     ]
     assert not wrong
+
+
+def files_of_imports() -> dict[str, set[str]]:
+    """Return, by its absolute name, the modules of the collection that each one imports."""
+    files = {f"{package_of(path)}.{path.stem}": path for path in [*MODULES, *MODULE_UTILS.rglob("*.py")]}
+    found = {}
+    for name, path in files.items():
+        names = imported(path.read_text(encoding="utf-8"), package_of(path))
+        found[name] = {module for one in names for module in (one, one.rpartition(".")[0]) if module in files}
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the nodes that no order can put in line: what is left when all without an arrow to others are gone."""
+    left = dict(graph)
+    while ready := [name for name, others in left.items() if not others & left.keys() - {name}]:
+        for name in ready:
+            del left[name]
+    return sorted([name, *sorted(others & left.keys())] for name, others in left.items())
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [["a", "b"], ["b", "c"], ["c", "b"]]
+    graph = files_of_imports()
+    assert len(graph) > 100
+    assert circles(graph) == []
 
 
 # What opens, makes or moves files in other ways than those of _files, by the object that it is called on.

@@ -14,9 +14,9 @@ import typing as t
 from .._nats.answers import Sample, peer_id
 from .errors import UnknownDomainError
 from .groups import Consumer, Group, Replica, Stream
+from .majority import majority
 from .meta import meta_names, meta_of
 from .model import Meta, Picture, Server
-from .quorum import majority
 from .views import ConsumerView, GroupView, Json, Page, StreamView
 
 NS = 1e9

@@ -11,8 +11,8 @@ import typing as t
 from .._nats.lines import Line
 from .finding import CRITICAL, INFO, SEVERITIES, WARNING, Finding
 from .lines import can_rescue, known_dangers, oldest_line, recovery_without_rescue, stalled_by_leader
+from .majority import majority
 from .model import Picture, Server
-from .quorum import majority
 from .stream_findings import of_groups
 
 Found = t.Iterator[Finding]

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import typing as t
 
-from .quorum import majority
+from .majority import majority
 from .views import Json
 
 

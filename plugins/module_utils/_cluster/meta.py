@@ -9,8 +9,8 @@ from __future__ import annotations
 import typing as t
 
 from .._nats.answers import Sample, meta_group, peer_id
+from .majority import majority
 from .model import Meta, MetaView
-from .quorum import majority
 from .views import Json, Page, known_name
 
 

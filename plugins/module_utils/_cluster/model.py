@@ -10,7 +10,7 @@ import dataclasses
 import typing as t
 
 from .groups import Consumer, Stream
-from .quorum import majority
+from .majority import majority
 from .views import Json
 
 

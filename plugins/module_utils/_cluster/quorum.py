@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import typing as t
 
-if t.TYPE_CHECKING:
-    from .groups import Group
-    from .model import Meta
+from .groups import Group
+from .majority import majority
+from .model import Meta
 
 SURVIVES = "survives"
 LOSES_REDUNDANCY = "loses_redundancy"
 LOSES_QUORUM = "loses_quorum"
 LOSES_DATA = "loses_data"
-
-
-def majority(size: int) -> int:
-    """The votes that a group of C(size) needs."""
-    return size // 2 + 1
 
 
 def fate(group: Group, lost: t.AbstractSet[str]) -> str:

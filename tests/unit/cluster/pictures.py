@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.groups import Consumer, Group, Replica, Stream
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.majority import majority
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.model import Meta, MetaView, Picture, Server
-from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.quorum import majority
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.answers import peer_id
 from hypothesis import strategies as st
 

@@ -34,7 +34,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._shape.jetstream
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .makers import CONFIG, STATE, backup, manifest, record
+from ..repository.makers import CONFIG, STATE, backup, manifest, record
 
 # --- shapes
 

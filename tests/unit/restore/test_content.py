@@ -19,7 +19,7 @@ from ansible_collections.natsops.jetstream.plugins.module_utils._restore.verify.
 )
 from ansible_collections.natsops.jetstream.plugins.module_utils._restore.verify.taken import headers_of, lifetime
 
-from .makers import STATE, manifest, stream
+from ..repository.makers import STATE, manifest, stream
 
 
 def fields(config: dict[str, Any], state: dict[str, Any], **options: Any) -> list[str]:
