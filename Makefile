@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 # What a developer's shell has set for Ansible must not change what is tested.
 unexport ANSIBLE_CONFIG ANSIBLE_LIBRARY ANSIBLE_VAULT_PASSWORD_FILE
 
-.PHONY: help test fuzz molecule lint sanity unit integration test-lines test-cores build demo bench ee awx-check awx-content format changelog venv clean
+.PHONY: help test fuzz molecule lint sanity unit integration test-lines test-cores build demo bench ee awx-check awx-content architecture format changelog venv clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -66,6 +66,9 @@ awx-check: venv ## AWX's rules alone: the content for a controller, and that eac
 awx-content: venv ## make the job templates, workflows and graphs anew from the roles and tests/tools/awx/content.py
 	@$(RUN) -m tools.awx.content
 	@$(RUN) -m tools.awx.mermaid
+
+architecture: venv ## draw the diagram of docs/architecture.md anew from the imports
+	@$(RUN) -m tools.architecture
 
 format: venv ## bring all Python files into shape
 	@$(VENV)/bin/ruff format
