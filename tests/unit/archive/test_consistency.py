@@ -9,6 +9,7 @@ import itertools
 from typing import Any
 
 import pytest
+from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check import consistency
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check import quick as verify
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.codec import s2
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.report import PROBLEMS, ArchiveReport
@@ -22,7 +23,7 @@ BY_LINE = itertools.groupby(samples.BACKUPS, key=lambda path: path.parent.name)
 EXCHANGES = [
     (samples.name(a), samples.name(b)) for _line, paths in BY_LINE for a, b in itertools.permutations(list(paths), 2)
 ]
-compare = verify.check_directory_consistency
+compare = consistency.check_directory_consistency
 
 
 def found(problems):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive import reader, times
 from ansible_collections.natsops.jetstream.plugins.module_utils._archive.check import (
+    consistency,
     full,
     segment,
     tally,
@@ -86,7 +87,7 @@ def test_archives_of_real_servers(path):
         for key, message in (("first", expected[0]), ("last", expected[-1])):
             assert report.content[f"{key}_seq"] == message["seq"]
             assert times.parse_ns(report.content[f"{key}_ts"]) == times.parse_ns(message["time"])
-    assert verify.check_directory_consistency(report, backup) == verify.check_directory_consistency(
+    assert consistency.check_directory_consistency(report, backup) == consistency.check_directory_consistency(
         verify.quick_file(samples.data_file(path)), backup
     )
 

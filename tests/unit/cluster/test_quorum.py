@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster import quorum
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.errors import UnknownServerError
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.inventory import Inventory
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.majority import majority
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.model import Picture
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.removal import plan_removal
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.simulation import select, simulate
@@ -23,7 +24,7 @@ NOTHING = Inventory((), ())
 
 @pytest.mark.parametrize(("size", "needed"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (6, 4), (7, 4)])
 def test_majority(size: int, needed: int) -> None:
-    assert quorum.majority(size) == needed
+    assert majority(size) == needed
 
 
 def test_peer_ids_are_those_of_real_servers() -> None:
