@@ -219,7 +219,8 @@ def test_consumers_in_a_cluster_deliver_what_was_not_acknowledged(make_cluster: 
         assert sorted(found) == list(range(start, 31)), name
     if cluster.line >= (2, 15):
         told = [line for line in rounds.warnings(result) if "waiting for acknowledgement" in line]
-        assert [line.split()[3].rstrip(":") for line in sorted(told)] == ["one", "three"]
+        assert len(told) == 1
+        assert told[0].startswith("2 consumers (S > one, S > three): 4 messages")
     assert not rounds.restore_stream(cluster, tmp_path / "S")["changed"]
 
 
