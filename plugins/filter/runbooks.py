@@ -10,6 +10,7 @@ import functools
 import typing as t
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.natsops.jetstream.plugins.module_utils._files.names import directory_of
 from ansible_collections.natsops.jetstream.plugins.module_utils._report import inputs, loss, report, words
 
 Function = t.Callable[..., t.Any]
@@ -32,8 +33,8 @@ def _accounts(accounts: t.Any, name: str = "accounts", needed: bool = True) -> l
     return [entry["name"] for entry in inputs.check_accounts(accounts, name, needed=needed)]
 
 
-def _account(accounts: t.Any, name: str, system: t.Any = None) -> report.Json:
-    return inputs.connection_of(accounts, name, system or {})
+def _account(accounts: t.Any, name: str, system: t.Any = None, ids: t.Any = None) -> report.Json:
+    return inputs.connection_of(accounts, name, system or {}, ids or {})
 
 
 class FilterModule:
@@ -44,6 +45,7 @@ class FilterModule:
         own: dict[str, Function] = {
             "account": _account,
             "accounts": _accounts,
+            "directory": directory_of,
             "connection": lambda options, name="connection": inputs.check_connection(options, name),
             "failure": report.sentence_of,
             "one_of": inputs.one_of,

@@ -104,7 +104,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 account:
-  description: Name of the account.
+  description: What the server calls the account, which is its id in operator mode.
+  type: str
+  returned: success and failure of single streams
+account_name:
+  description: Name of the account; its id where the server does not tell the name (before 2.12, in operator mode).
   type: str
   returned: success and failure of single streams
 path:

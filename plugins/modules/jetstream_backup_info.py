@@ -104,7 +104,13 @@ sets:
   returned: success
   contains:
     account:
-      description: Name of the account's directory.
+      description: Name of the account, as its directory says it.
+      type: str
+    account_id:
+      description: What the server calls the account, which is its id in operator mode; for a whole set.
+      type: str
+    account_name:
+      description: Name of the account where it is known, else its id; for a whole set.
       type: str
     set:
       description: Name of the set.
@@ -229,6 +235,9 @@ backups:
       type: str
     account_directory:
       description: Name of the account's directory, in a repository.
+      type: str
+    account_name:
+      description: Name of the account, as its directory says it; in a repository.
       type: str
     status:
       description: As in RV(sets[].streams), or C(unfinished) or C(foreign) for what belongs to no whole set; in a repository.

@@ -38,7 +38,7 @@ options:
   given_up:
     description:
       - Streams whose loss is meant or accepted, each as V(ACCOUNT > STREAM), as the findings name them. With
-        V(ACCOUNT > STREAM @ SEQUENCE) only the messages after that sequence are given up.
+        V(ACCOUNT > STREAM @ SEQUENCE) only the messages after that sequence are given up. V(ACCOUNT) is a name or an id.
       - Without it, a stream that O(backups) or O(last_picture) know and that is missing, was made anew, or ends at a lower
         sequence is a critical finding (V(stream_lost), V(stream_recreated), V(stream_behind)).
     type: list
@@ -144,6 +144,10 @@ accounts:
   returned: success
   type: list
   elements: str
+account_ids:
+  description: Names of accounts by their ids. Where several accounts have one name, all results have their ids for it.
+  returned: success
+  type: dict
 servers:
   description: >-
     Every server that answered and every member that did not, with C(name), C(peer), C(id), C(alive), C(member),

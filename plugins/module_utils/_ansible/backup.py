@@ -18,7 +18,7 @@ from .._nats.model import Json
 from .._nats.session import Session
 from .._repository.directory import normal_path
 from .._repository.errors import BackupError
-from .._repository.nearby import check_backup_place
+from .._repository.nearby import account_place, check_backup_place
 from .._repository.results import StreamResult, all_warnings, result_json
 from .argspec import ArgumentSpec
 from .lock import LOCK, lock_streams, under_lock
@@ -120,6 +120,7 @@ async def account_backup(context: Context) -> Outcome:
             " jetstream_backup_prune."
         )
     path = normal_path(params["path"])
+    path = account_place(path) if params["sets"] else path
     check_backup_place(path, sets=params["sets"])
     async with Session(context.connection) as session:
         check = context.check_mode
@@ -129,10 +130,11 @@ async def account_backup(context: Context) -> Outcome:
             else AccountBackup(session, path, options, check=check)
         )
         results, notes = await under_lock(context, run.run)
-        account = session.account
+        account, name = session.account, session.account_name
     values: Json = {
         "path": path,
         "account": account,
+        "account_name": name or account,
         "streams": [result_json(result) for result in results],
         **counts(results),
     }

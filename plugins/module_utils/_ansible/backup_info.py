@@ -21,7 +21,7 @@ from .._repository.directory import normal_path
 from .._repository.inspect import Backup, looks_like_backup, problems_json
 from .._repository.last_check import checked_json
 from .._repository.left_empty import as_left
-from .._repository.nearby import REPOSITORY, SETS, STREAM, STREAMS, has_sets, wrong_place
+from .._repository.nearby import REPOSITORY, SETS, STREAM, STREAMS, account_place, has_sets, wrong_place
 from .._repository.remnants import losses
 from .._repository.results import manifest_json
 from .._repository.sets import LATEST, BackupSet, sets_of
@@ -95,7 +95,7 @@ def check_share(params: t.Mapping[str, t.Any]) -> Share:
 
 def places(given: str) -> tuple[str, list[str]]:
     """The directory without symbolic links, and those of the streams in it."""
-    path = os.path.realpath(normal_path(given))
+    path = os.path.realpath(account_place(normal_path(given)))
     if not os.path.isdir(path):
         raise wrong_place(path, (STREAM, STREAMS, SETS, REPOSITORY), "the backup of a stream or of an account")
     return path, [path] if looks_like_backup(path) else sorted(below(path))

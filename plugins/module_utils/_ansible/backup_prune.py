@@ -11,7 +11,7 @@ import math
 
 from .._nats.errors import OptionsError
 from .._repository.directory import normal_path
-from .._repository.nearby import SETS, has_sets, wrong_place
+from .._repository.nearby import SETS, account_place, has_sets, wrong_place
 from .._repository.prune import Keep, prune
 from .._repository.sets import check_repository
 from .argspec import ArgumentSpec
@@ -38,7 +38,7 @@ def _prune(context: Context) -> Outcome:
         raise OptionsError(f"keep_last must be 1 or more, not {last}: the newest set always stays.")
     if days is not None and not 0 <= days < math.inf:
         raise OptionsError(f"keep_days must be 0 or more and finite, not {days}.")
-    path = normal_path(context.params["path"])
+    path = account_place(normal_path(context.params["path"]))
     if not has_sets(path):
         raise wrong_place(path, (SETS,), "the directory of an account's sets")
     check_repository(path)

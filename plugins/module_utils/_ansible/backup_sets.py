@@ -10,6 +10,7 @@ import datetime
 import os
 import typing as t
 
+from .._files.names import account_of
 from .._files.reading import holds
 from .._nats.errors import OptionsError
 from .._nats.model import Json
@@ -49,8 +50,14 @@ def sets_json(accounts: t.Sequence[str]) -> list[Json]:
     for path in accounts:
         sets = sets_of(path)
         first = newest(sets)
-        found += [_set_json(os.path.basename(path), one, one is first, now) for one in sets]
+        found += [_set_json(account_in(path, first), one, one is first, now) for one in sets]
     return found
+
+
+def account_in(path: str, newest_set: BackupSet | None) -> str:
+    """The name of the account whose directory it is, as its path says it."""
+    about = newest_set.about if newest_set else None
+    return account_of(os.path.basename(path), (about.account_name, about.account) if about else ())
 
 
 def _set_json(account: str, one: BackupSet, first: bool, now: datetime.datetime) -> Json:
@@ -67,6 +74,8 @@ def _set_json(account: str, one: BackupSet, first: bool, now: datetime.datetime)
     about = one.about
     answer.update(
         finished_at=about.finished_at,
+        account_id=about.account,
+        account_name=about.account_name or about.account,
         checked=about.checked or about.finished_at,
         age=round(age(about.checked or about.finished_at, now), 1),
         streams={name: member_json(member, None, now) for name, member in sorted(about.streams.items())},
@@ -91,7 +100,11 @@ def membership(path: str, known: dict[str, BackupSet | None]) -> Json:
         known.update({one.path: one for one in sets_of(account)})
         known.setdefault(parent, None)
     one = known[parent]
-    answer: Json = {"set": os.path.basename(parent), "account_directory": os.path.basename(account)}
+    answer: Json = {
+        "set": os.path.basename(parent),
+        "account_directory": os.path.basename(account),
+        "account_name": account_in(account, one),
+    }
     member = one.about.streams.get(name) if one and one.about else None
     if member is None:
         return {**answer, "status": "foreign" if one and one.about else "unfinished"}

@@ -129,11 +129,17 @@ async def account_api(name: str, options: Options, accounts: t.Mapping[str, str]
         if actual and name not in (actual, accounts.get(actual, actual)):
             raise OptionsError(
                 f"accounts: the credentials given for {name!r} are of the account"
-                f" {accounts.get(actual, actual)!r}. Correct the name or the credentials."
+                f" {_both(actual, accounts)}. Correct the name or the credentials."
             )
         yield api
     finally:
         await connection.close()
+
+
+def _both(account: str, accounts: t.Mapping[str, str]) -> str:
+    """An account for a sentence: its name, and its id where it has another one."""
+    name = accounts.get(account, account)
+    return repr(name) if name == account else f"{name!r} (id {account})"
 
 
 def read_last_picture(context: Context) -> LastPicture | None:

@@ -14,6 +14,7 @@ from .._archive.times import parse_ns
 from .._cluster.backups import KnownBackup
 from .._cluster.losses import Earlier
 from .._cluster.states import State, of_backup
+from .._files.names import account_of
 from .._repository.directory import normal_path, os_errors
 from .._repository.errors import PathError
 from .._repository.inspect import Backup, inspect, looks_like_backup
@@ -52,7 +53,7 @@ def _places(path: str, account: str, depth: int) -> t.Iterator[tuple[str, str]]:
         return
     newest = os.path.join(path, LATEST)
     if os.path.isdir(newest):
-        yield from _places(os.path.realpath(newest), os.path.basename(path), depth - 1)
+        yield from _places(os.path.realpath(newest), account_of(os.path.basename(path)), depth - 1)
     elif depth:
         for entry in sorted(os.scandir(path), key=lambda one: one.name):
             if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
@@ -89,10 +90,13 @@ def _known(backup: Backup, account: str) -> tuple[KnownBackup | None, str]:
     return KnownBackup(account, backup.stream, backup.path, taken, replicas, last_seq, consumers, ephemeral, was), ""
 
 
-def older_backup(context: Context, key: tuple[str, str], test: t.Callable[[State], bool]) -> Earlier | None:
+def older_backup(
+    context: Context, key: tuple[str, str], test: t.Callable[[State], bool], accounts: t.Mapping[str, str]
+) -> Earlier | None:
     """The newest backup of a stream, by account and name, in any set of O(backups), whose state satisfies a test.
 
-    For streams whose loss was backed up already: the newest set then has only what was left.
+    For streams whose loss was backed up already: the newest set then has only what was left. C(accounts) maps ids to
+    names.
     """
     account, stream = key
     for given in context.params.get("backups") or ():
@@ -101,8 +105,9 @@ def older_backup(context: Context, key: tuple[str, str], test: t.Callable[[State
                 path = os.path.join(one.path, stream)
                 if not (one.whole and looks_like_backup(path)):
                     continue
-                known, _why = _known(inspect(path, "none"), os.path.basename(place))
-                if known is None or account not in (known.account, os.path.basename(place)):
+                named = account_of(os.path.basename(place))
+                known, _why = _known(inspect(path, "none"), named)
+                if known is None or account not in (known.account, accounts.get(known.account), named):
                     break
                 found = dataclasses.replace(known, account=account).earlier()
                 if test(found.state):

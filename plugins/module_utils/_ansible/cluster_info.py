@@ -144,7 +144,9 @@ async def _of_account(context: Context, connection: Connection, exc: NotSystemAc
     """What the credentials of one account show: its streams and consumers, as their leaders see them."""
     api = JetStream(connection)
     await api.start()
-    account = str((await api.user_info()).get("account") or "")
+    user = await api.user_info()
+    ident = str(user.get("account") or "")
+    account = str(user.get("account_name") or ident)
     listed = await api.streams()
     limit = asyncio.Semaphore(_PARALLEL)
 
@@ -176,7 +178,7 @@ async def _of_account(context: Context, connection: Connection, exc: NotSystemAc
         findings.extend(_finding("consumer", f"{account} > {view.name} > {name}") for name in absent)
     findings.extend(_finding("stream", f"{account} > {name}") for name in listed.missing)
     elsewhere = {(account, name) for name in (*listed.missing, *listed.offline)}
-    lost, warnings = losses(context, live, {}, known_elsewhere=elsewhere, only=account)
+    lost, warnings = losses(context, live, {ident: account}, known_elsewhere=elsewhere, only=account)
     findings.append(_only_account(account))
     missing = [
         f"Servers, the meta group, live replicas, other accounts and the effect of losses: {exc.message}",
@@ -187,6 +189,7 @@ async def _of_account(context: Context, connection: Connection, exc: NotSystemAc
         "missing": missing,
         "taken": round(time.time(), 3),
         "accounts": [account],
+        "account_ids": {ident: account},
         "servers": [],
         "meta": None,
         "streams": streams,

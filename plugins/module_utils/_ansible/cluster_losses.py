@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from .._cluster.backups import newest
@@ -62,9 +63,11 @@ def losses(
         live,
         known,
         pictured,
-        older=lambda key, test: older_backup(context, key, test),
+        older=lambda key, test: older_backup(context, key, test, accounts),
         known_elsewhere=known_elsewhere,
         unlisted=unlisted,
-        accepted=given_up(context),
+        accepted=[
+            dataclasses.replace(one, account=accounts.get(one.account, one.account)) for one in given_up(context)
+        ],
     )
     return found, warnings

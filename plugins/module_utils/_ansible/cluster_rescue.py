@@ -78,7 +78,8 @@ async def rescue(context: Context) -> Outcome:
     last, (backups, unusable) = read_last_picture(context), read_backups(context)
 
     def planned(picture: Picture) -> Rescue:
-        known = known_states(picture, given, last, backups)
+        states = {picture.accounts.get(account, account): streams for account, streams in given.items()}
+        known = known_states(picture, states, last, backups)
         rescue = plan_rescue(picture, params["confirmed_dead"], wanted, known, params["accept_stale"], params["fenced"])
         plan = dataclasses.replace(rescue.plan, warnings=(*rescue.plan.warnings, *unusable))
         return dataclasses.replace(rescue, plan=plan)

@@ -14,6 +14,7 @@ from .._nats.session import Session
 from .._repository.directory import normal_path
 from .._repository.errors import RestoreError
 from .._repository.held_record import Record
+from .._repository.nearby import account_place
 from .._repository.newest import manifests, newest
 from .._repository.results import failure_json
 from .._restore.recover.hold import Held, hold
@@ -36,7 +37,7 @@ RECOVER = ArgumentSpec({**_COMMON, "wait_timeout": {"type": "float", "default": 
 
 async def account_hold(context: Context) -> Outcome:
     """The work of jetstream_account_hold."""
-    path = newest(normal_path(context.params["path"]))
+    path = newest(account_place(normal_path(context.params["path"])))
     known, without = manifests(path, named(context.params))
     async with Session(context.connection) as session:
         record = _record(context, session)
@@ -58,7 +59,7 @@ async def account_hold(context: Context) -> Outcome:
 async def account_recover(context: Context) -> Outcome:
     """The work of jetstream_account_recover."""
     positive(context.params, "wait_timeout")
-    path = newest(normal_path(context.params["path"]))
+    path = newest(account_place(normal_path(context.params["path"])))
     known, without = manifests(path, named(context.params))
     async with Session(context.connection) as session:
         record, placement = _record(context, session), placement_of(context.params)
@@ -82,7 +83,7 @@ async def account_recover(context: Context) -> Outcome:
 def _record(context: Context, session: Session) -> Record:
     info = session.js.connection.info
     cluster = str(info.get("cluster") or info.get("server_name") or "")
-    return Record(normal_path(context.params["path"]), session.account, cluster, named(context.params))
+    return Record(account_place(normal_path(context.params["path"])), session.account, cluster, named(context.params))
 
 
 def placement_of(params: t.Mapping[str, t.Any]) -> Json | None:

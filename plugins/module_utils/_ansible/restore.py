@@ -20,7 +20,7 @@ from .._nats.session import Session
 from .._repository.directory import normal_path
 from .._repository.errors import PathError, RestoreError
 from .._repository.inspect import Backup, inspect, looks_like_backup
-from .._repository.nearby import STREAM, check_account, wrong_place
+from .._repository.nearby import STREAM, account_place, check_account, wrong_place
 from .._repository.results import RestoreResult, restore_json
 from .._repository.sets import LATEST, BackupSet, choose, holds_sets, sets_of
 from .._restore.account import AccountRestore, AccountRestoreOptions
@@ -193,7 +193,7 @@ async def account_restore(context: Context) -> Outcome:
         stale=params["stale"],
         stream=restore_options(params),
     )
-    path, chosen = _chosen(normal_path(params["path"]), params)
+    path, chosen = _chosen(account_place(normal_path(params["path"])), params)
     async with Session(context.connection) as session:
         _check_chunk(session, params)
         results = await AccountRestore(session, path, options, check=context.check_mode).run()

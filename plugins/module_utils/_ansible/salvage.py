@@ -41,8 +41,8 @@ async def salvage_store(context: Context) -> Outcome:
     params = context.params
     positive(params, "start_timeout")
     names = {str(key): str(value) for key, value in params["account_names"].items()}
-    if any("/" in name or name.startswith(".") or not name for name in names.values()):
-        raise OptionsError("account_names: a name of an account becomes a directory: no '/', and no '.' at its start.")
+    if not all(names.values()):
+        raise OptionsError("account_names: the name of an account is empty. Give its name, or leave the entry out.")
     options = SalvageOptions(
         binary=params["server_binary"],
         names=names,

@@ -182,6 +182,6 @@ class SetBackup(AccountBackup):
         kept = {stream for stream, member in members.items() if member.digest}
         for left in sorted(set(os.listdir(stage)) - kept):
             remove_path(os.path.join(stage, left))  # of a transfer that failed
-        about = SetFile(self._session.account, now(), is_complete(members), members, moment)
+        about = SetFile(self._session.account, now(), is_complete(members), members, moment, self._session.account_name)
         publish_set(self._path, stage, name, about)
         return warnings

@@ -50,6 +50,7 @@ def make_picture(sample: Sample, domain: str = "", *, asked: bool = False) -> Pi
             if peers[server] in usable:
                 for view in page.stream_views:
                     views.setdefault((view.account, view.name), {})[peers[server]] = view
+    accounts = _told_apart(accounts)
     context = _Context(frozenset(usable), meta.members if meta else frozenset(usable), {**names}, accounts)
     streams = tuple(context.stream(views[key]) for key in sorted(views))
     ordered = tuple(sorted(servers.values(), key=lambda server: (server.label, server.peer)))
@@ -66,6 +67,13 @@ def make_picture(sample: Sample, domain: str = "", *, asked: bool = False) -> Pi
         absent=frozenset(server.peer for server in ordered if not server.alive),
         duplicates=tuple(sorted({name for name in bearers if bearers.count(name) > 1})),
     )
+
+
+def _told_apart(accounts: t.Mapping[str, str]) -> dict[str, str]:
+    """Ids of accounts with their names; the id itself where several accounts have the name, or it is another's id."""
+    names = [*accounts.values()]
+    others = {name for one, name in accounts.items() if name != one and (names.count(name) > 1 or name in accounts)}
+    return {one: one if name in others else name for one, name in accounts.items()}
 
 
 def _server(

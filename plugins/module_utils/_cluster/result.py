@@ -133,6 +133,7 @@ def picture_values(picture: Picture, *, streams: bool = True) -> Json:
         "trusted": picture.trusted,
         "domain": picture.domain,
         "accounts": sorted(covered),
+        "account_ids": dict(sorted(picture.accounts.items())),
         "servers": [_server(server) for server in picture.servers],
         "meta": _meta(picture, picture.meta) if picture.meta else None,
         "streams": [_stream(picture, stream) for stream in chosen],

@@ -33,7 +33,8 @@ _ELECTION = 30.0
 class Session:
     """One account's JetStream over a connection that survives the loss of a server. Use as an async context manager.
 
-    C(leaderless): it opens also where the meta group has no leader.
+    C(leaderless): it opens also where the meta group has no leader. C(account) is what the server calls the account,
+    an id in operator mode; C(account_name) is its name, empty where the server does not tell (before 2.12).
     """
 
     def __init__(self, options: Options, *, leaderless: bool = False) -> None:
@@ -43,11 +44,13 @@ class Session:
         self._lock = asyncio.Lock()
         self._left = _RECONNECTS
         self.account = ""
+        self.account_name = ""
 
     async def __aenter__(self) -> Session:
         self._js = await self._open(self._options)
         user = await self._js.user_info()
         self.account = str(user.get("account", ""))
+        self.account_name = str(user.get("account_name", ""))
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

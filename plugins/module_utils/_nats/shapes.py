@@ -83,7 +83,9 @@ MESSAGE = s.record(
     {"message": s.record({"seq": s.count, "subject": s.text, "time": s.text}, _opt(s.text, "hdrs data"))}
 )
 SNAPSHOT = s.record({"config": _CONFIG, "state": _STATE})
-USER = s.record({}, {"data": s.record({}, {**_opt(s.text, "user account"), "permissions": s.mapping})})
+USER = s.record(
+    {}, {"data": s.record({}, {**_opt(s.text, "user account account_name user_name"), "permissions": s.mapping})}
+)
 
 
 def _page(key: str, each: s.Shape) -> s.Shape:

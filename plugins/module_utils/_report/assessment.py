@@ -82,7 +82,8 @@ def _backup_findings(facts: t.Mapping[str, t.Any], cluster: Json) -> list[Json]:
         elif one.get("age") is not None and limit and one["age"] > limit:
             detail = f"Its backup was last found current {span(one['age'])} ago; {span(limit)} are allowed."
             found.append(_finding("backup_old", "warning", [label], detail, "Back up."))
-    known = {account for account, _name in stored} | {str(one["account"]) for one in backups.get("sets") or ()}
+    ids = cluster.get("account_ids") or {}
+    known = {account for account, _name in stored} | {_named(one, ids) for one in backups.get("sets") or ()}
     live = [(str(one["account"]), str(one["stream"])) for one in cluster.get("streams") or ()]
     bare: dict[str, list[str]] = {}
     for account, name in live:
@@ -114,11 +115,18 @@ def _only_on_dead(facts: t.Mapping[str, t.Any], cluster: Json) -> list[str]:
 
 
 def _stored(facts: t.Mapping[str, t.Any]) -> dict[tuple[str, str], Json]:
-    """The newest backups by account and stream."""
-    return {
-        (str(one.get("account_directory") or one.get("account")), str(one["stream"])): one
-        for one in look.given(facts, "backups").get("backups") or ()
-    }
+    """The newest backups by stream and account, under the name that the cluster has for it."""
+    ids = look.given(facts, "cluster").get("account_ids") or {}
+    backups = list(look.given(facts, "backups").get("backups") or ())
+    # An account may have sets under its name and under its id: the later ones count.
+    backups.sort(key=lambda one: float("inf") if one.get("age") is None else float(one["age"]), reverse=True)
+    return {(_named(one, ids), str(one["stream"])): one for one in backups}
+
+
+def _named(one: Json, ids: t.Mapping[str, str]) -> str:
+    """The account of a set or a backup: what was written down with it comes before its directory."""
+    directory = str(one.get("account_name") or one.get("account_directory") or one.get("account") or "")
+    return ids.get(str(one.get("account_id") or one.get("account"))) or ids.get(directory) or directory
 
 
 def span(seconds: t.Any) -> str:

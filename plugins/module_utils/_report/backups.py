@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._files.names import directory_of
 from . import cluster as look
 from .inputs import InputError
 from .report import Json, sentence_of
@@ -37,7 +38,12 @@ def decide(facts: t.Mapping[str, t.Any]) -> Json:
     if odd:
         raise InputError(f"backup_emptied names {', '.join(odd)}; the accounts are {', '.join(accounts)}.")
     plan = [
-        {"step": "back up", "object": one, "reason": "", "effect": f"{repository}/{one}, sets kept: {kept}"}
+        {
+            "step": "back up",
+            "object": one,
+            "reason": "",
+            "effect": f"{repository}/{directory_of(one)}, sets kept: {kept}",
+        }
         for one in accounts
     ]
     return {"plan": plan, "confirmed": True}

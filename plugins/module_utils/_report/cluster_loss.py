@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._files.names import account_of
 from . import cluster as look
 from . import restoring
 from .assessment import span
@@ -32,7 +33,8 @@ def decide(facts: t.Mapping[str, t.Any]) -> Json:
     sources = restoring.chosen_sources(facts, backups)
     options = facts.get("options") or {}
     check_target(picture, backups, options)
-    left_out = sorted(set(facts.get("stored") or ()) - {source["account"] for source in facts["sources"]})
+    used = {info["path"].rpartition("/")[2] for info in facts["infos"]["results"]}
+    left_out = sorted(account_of(one) for one in facts.get("stored") or () if one not in used)
     warnings = [
         f"There are backups of {one}, which is not in cluster_loss_accounts: it stays empty." for one in left_out
     ]

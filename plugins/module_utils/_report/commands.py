@@ -12,6 +12,8 @@ import re
 import shlex
 import typing as t
 
+from .._files.names import account_of
+
 PLAYBOOK = "ansible-playbook natsops.jetstream."
 _SET = re.compile(r"\d{8}T\d{6}Z")
 
@@ -30,7 +32,7 @@ def replace_from(backups: t.Iterable[str]) -> list[str]:
     commands = []
     for place, streams in sorted(sets.items()):
         directory, name = os.path.split(place)
-        repository, account = os.path.split(directory)
+        repository, account = os.path.dirname(directory), account_of(os.path.basename(directory))
         if not _SET.fullmatch(name):
             variables = {"natsops_path": place, "natsops_streams": sorted(streams), "natsops_on_conflict": "replace"}
             commands.append(run("account_restore", variables))

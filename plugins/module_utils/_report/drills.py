@@ -10,6 +10,7 @@ import fnmatch
 import os
 import typing as t
 
+from .._files.names import account_of
 from . import cluster as look
 from .inputs import InputError
 from .report import Json
@@ -56,9 +57,9 @@ def _wanted(name: str, facts: t.Mapping[str, t.Any]) -> bool:
 def label(one: Json, repository: str) -> str:
     """A backup as people name it: account and stream."""
     inside = os.path.relpath(one["path"], repository).split(os.sep)
-    account = inside[0] if len(inside) > 1 else one.get("account") or ""
+    account = account_of(inside[0]) if len(inside) > 1 else one.get("account") or ""
     if account == one.get("set"):
-        account = os.path.basename(repository)
+        account = account_of(os.path.basename(repository))
     return f"{account} > {one['stream']}" if account else str(one["stream"])
 
 

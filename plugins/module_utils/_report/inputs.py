@@ -64,8 +64,6 @@ def check_accounts(accounts: t.Any, name: str, *, needed: bool = True) -> list[J
         if not isinstance(entry, t.Mapping) or not isinstance(entry.get("name"), str) or not entry["name"].strip():
             raise InputError(f"{name}[{index}] has no name: each entry is a dict with the account's name.")
         own = str(entry["name"])
-        if "/" in own or own.startswith("."):
-            raise InputError(f"{name}[{index}]: {own!r} cannot be the name of an account's directory.")
         if any(other["name"] == own for other in found):
             raise InputError(f"{name}: the account {own} is listed twice.")
         check_connection({key: value for key, value in entry.items() if key != "name"}, f"{name}[{index}] ({own})")
@@ -73,14 +71,19 @@ def check_accounts(accounts: t.Any, name: str, *, needed: bool = True) -> list[J
     return found
 
 
-def connection_of(accounts: t.Sequence[t.Mapping[str, t.Any]], name: str, system: t.Mapping[str, t.Any]) -> Json:
+def connection_of(
+    accounts: t.Sequence[t.Mapping[str, t.Any]],
+    name: str,
+    system: t.Mapping[str, t.Any],
+    ids: t.Mapping[str, str] | None = None,
+) -> Json:
     """The connection options of one account by its name; C(INHERITED) of C(system) where it has none of its own.
 
-    Raises InputError.
+    C(ids) maps ids of accounts to names: an entry may have either. Raises InputError.
     """
     shared = {key: value for key, value in system.items() if key in INHERITED}
     for entry in accounts:
-        if entry.get("name") == name:
+        if name in (entry.get("name"), (ids or {}).get(str(entry.get("name")))):
             return {**shared, **{key: value for key, value in entry.items() if key != "name"}}
     raise InputError(f"There is no account {name}; there are {', '.join(str(one.get('name')) for one in accounts)}.")
 

@@ -10,6 +10,7 @@ import base64
 import json
 import typing as t
 
+from .._files.names import directory_of
 from . import cluster as look
 from .report import Json
 
@@ -18,11 +19,16 @@ _MISSING = ("failed", "unreachable")
 
 
 def recoveries(facts: t.Mapping[str, t.Any], name: str) -> list[Json]:
-    """The results of a loop over accounts, each with its C(account)."""
+    """The results of a loop over accounts, each with its C(account), by the name that the picture has for it.
+
+    C(item) of each is how the loop names it: by its name or by its id.
+    """
+    ids = look.given(facts, "cluster").get("account_ids") or {}
     found = []
     for item in look.given(facts, name).get("results") or ():
         if not item.get("skipped"):
-            found.append({**item, "account": item.get("account") or item.get("item") or ""})
+            given = item.get("item") or item.get("account") or ""
+            found.append({**item, "account": ids.get(item.get("account")) or ids.get(given) or given})
     return found
 
 
@@ -180,7 +186,7 @@ def remedies(lost: t.Iterable[t.Mapping[str, t.Any]], recovered: t.Sequence[Json
         seen = streams.get((one["account"], one["stream"]))
         if seen and seen["status"] == "behind":
             found.append(
-                f"nats stream restore {repository}/{one['account']}/latest/{one['stream']} --config"
+                f"nats stream restore {repository}/{directory_of(one['account'])}/latest/{one['stream']} --config"
                 f" <its configuration with another name and other subjects>   # {one['account']}"
             )
     return found

@@ -131,9 +131,10 @@ def _remove(
             plan.append({"step": "consumer", "object": one["name"], "reason": "its only copy", "effect": effect})
     decision["plan"] = plan
     decision["streams"] = {}
+    given = {one["account"]: one.get("item") or one["account"] for one in loss.recoveries(facts, "previews_held")}
     for account, name in backed:
         if any((one["account"], one["stream"]) == (account, name) for one in streams):
-            decision["streams"].setdefault(account, []).append(name)
+            decision["streams"].setdefault(given[account], []).append(name)
     return decision
 
 

@@ -39,7 +39,8 @@ def decide(facts: t.Mapping[str, t.Any]) -> Json:
 
 def _sources(facts: t.Mapping[str, t.Any]) -> list[Json]:
     accounts = list(facts["accounts"])
-    chosen, into, name = facts.get("account") or "", facts.get("into") or "", facts.get("stream_name") or ""
+    chosen, into = (_listed(facts, str(facts.get(one) or "")) for one in ("account", "into"))
+    name = facts.get("stream_name") or ""
     restoring.check_options(facts.get("options") or {}, "restore_options")
     if facts.get("set") and facts.get("before"):
         raise InputError("restore_set and restore_before exclude each other: name a set, or a moment.")
@@ -59,6 +60,21 @@ def _sources(facts: t.Mapping[str, t.Any]) -> list[Json]:
             "restore_stream_name needs restore_account and the one stream in restore_streams, without a glob."
         )
     return [{"account": one, "into": into or one, "stream_name": name} for one in ([chosen] if chosen else accounts)]
+
+
+def _listed(facts: t.Mapping[str, t.Any], account: str) -> str:
+    """The name that restore_accounts has for an account: its id may be given for its name, and the other way round.
+
+    The sets in the repository know both.
+    """
+    accounts = list(facts["accounts"])
+    for one in look.given(facts, "called").get("sets") or ():
+        directory = one["path"].split("/")[-2]
+        names = {one["account"], one.get("account_id"), one.get("account_name"), directory}
+        listed = sorted(names.intersection(accounts))
+        if account not in accounts and account in names and len(listed) == 1:
+            return str(listed[0])
+    return account
 
 
 def _judge(facts: t.Mapping[str, t.Any], backups: t.Sequence[Json]) -> Json:

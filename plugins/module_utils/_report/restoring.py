@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 import typing as t
 
+from .._files.names import account_of
 from . import cluster as look
 from . import loss
 from .backups import texts
@@ -36,6 +38,8 @@ OPTIONS = (
     "safety_backup",
     "safety_path",
 )
+#: The public key of an account, which is its id in operator mode.
+_ID = re.compile("A[A-Z2-7]{55}")
 _CHANGED = ("created", "replaced", "finished", "would_create", "would_replace", "would_finish")
 
 
@@ -47,10 +51,15 @@ def check_options(options: t.Mapping[str, t.Any], name: str) -> None:
 
 
 def check_stored(account: str, stored: t.Sequence[str], repository: str, name: str) -> None:
-    """Raise InputError where the repository has nothing of an account, naming those of which it has something."""
+    """Raise InputError where the repository has nothing of an account, naming those of which it has something.
+
+    C(stored): names of directories. An account may have its sets under its name or its id: the module sees which.
+    """
     if not stored:
         raise InputError(f"There are no backups in {repository}. Check the repository, or make a backup first.")
-    one_of(account, sorted(stored), name)
+    accounts = sorted(account_of(one, (account,)) for one in stored)
+    if not any(_ID.fullmatch(one) for one in (account, *accounts)):
+        one_of(account, accounts, name)
 
 
 def wanted(one: Json, streams: t.Sequence[str], exclude: t.Sequence[str]) -> bool:
@@ -92,10 +101,10 @@ def set_of(info: Json) -> str:
 
 
 def chosen_sources(facts: t.Mapping[str, t.Any], backups: t.Sequence[Json]) -> list[Json]:
-    """The sources of which a stream is asked for, each with the C(set) that was chosen."""
+    """The sources of which a stream is asked for, each with the C(set) that was chosen, and the C(path) of all sets."""
     having = {one["account"] for one in backups}
     return [
-        {**source, "set": set_of(info)}
+        {**source, "set": set_of(info), "path": info["path"]}
         for source, info in zip(facts["sources"], facts["infos"]["results"])
         if source["account"] in having
     ]

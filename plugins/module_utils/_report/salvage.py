@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._files.names import directory_of
 from . import cluster as look
 from . import loss
 from .inputs import InputError, one_of
@@ -163,7 +164,8 @@ def _done(
         "sentence": text,
         "lost": lost,
         "next": [
-            f"nats stream restore {facts.get('path')}/{one['account']}/{one['stream']} --config <with another name>"
+            f"nats stream restore {facts.get('path')}/{directory_of(one['account'])}/{one['stream']}"
+            " --config <with another name>"
             for one in left
         ],
     }

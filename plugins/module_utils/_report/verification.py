@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._files.names import directory_of
 from . import cluster as look
 from .report import Json, sentence_of
 
@@ -19,7 +20,7 @@ def decide(facts: t.Mapping[str, t.Any]) -> Json:
             "step": "check",
             "object": account,
             "reason": "",
-            "effect": f"{facts['repository']}/{account}, level {facts['level']}",
+            "effect": f"{facts['repository']}/{directory_of(account)}, level {facts['level']}",
         }
         for account in facts["accounts"]
     ]

@@ -98,7 +98,7 @@ MANIFEST: s.Shape = s.record(
 )
 SET: s.Shape = s.record(
     {"account": s.text, "finished_at": s.moment, "complete": s.flag, "streams": s.mapped(_MEMBER)},
-    {"checked": s.moment_or_nothing},
+    {"checked": s.moment_or_nothing, "account_name": s.text},
 )
 CHECKED: s.Shape = s.record(
     {"identity": s.name, "time": s.moment, "valid": s.flag, "problems": s.listed(s.text)},

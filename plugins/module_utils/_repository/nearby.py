@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import typing as t
 
+from .._files.names import account_of
 from .errors import PathError
 from .inspect import looks_like_backup
-from .sets import LATEST, is_set_name
+from .sets import LATEST, is_set_name, newest, sets_of
 
 STREAM = "the backup of one stream"
 STREAMS = "the backup of an account"
@@ -114,6 +115,22 @@ def no_account(path: str) -> PathError:
     """The error for a path that is not the backup of an account."""
     which = "with set (latest, or a name) or before (a moment)"
     return wrong_place(path, (STREAMS, SETS), "the backup of an account", then=which)
+
+
+def account_place(path: str) -> str:
+    """C(path), or where nothing is there the directory beside it with the sets of the account that its name says.
+
+    An account has a name and, in operator mode, an id: either finds the sets that were made under the other.
+    """
+    if os.path.lexists(path):
+        return path
+    account = account_of(os.path.basename(path))
+    found = []
+    for place in _children(os.path.dirname(path)):
+        first = newest(sets_of(place)) if has_sets(place) else None
+        if first and first.about and first.about.of(account):
+            found.append(place)
+    return found[0] if len(found) == 1 else path
 
 
 def check_account(path: str, *, sets: bool) -> None:

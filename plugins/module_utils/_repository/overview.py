@@ -11,7 +11,7 @@ import os
 import typing as t
 
 from .._archive.report import ERROR
-from .._files.names import wrong_in_name
+from .._files.names import account_of, wrong_in_name
 from .._files.reading import holds
 from .._nats.model import Json
 from .directory import DATA_V1, DATA_V2
@@ -56,7 +56,8 @@ class Overview:
                 rows.setdefault(name, {})[one.name] = cell
         self._share(cells)
         listed = [_set(one, one is first) for one in sets]
-        account = first.about.account if first and first.about else ""
+        about = first.about if first else None
+        account = (about.account_name or about.account) if about else ""
         return _account(directory, account, listed, rows, first.name if first else PLAIN)
 
     def plain(self, directory: str) -> Json:
@@ -186,7 +187,7 @@ def _set(one: BackupSet, first: bool) -> Json:
 def _account(directory: str, account: str, sets: list[Json], rows: dict[str, dict[str, Json]], first: str) -> Json:
     streams = [{"stream": name, "newest": cells.get(first), "cells": cells} for name, cells in sorted(rows.items())]
     return {
-        "account": os.path.basename(directory),
+        "account": account_of(os.path.basename(directory), (account,)),
         "named": account,
         "directory": directory,
         "newest": first,

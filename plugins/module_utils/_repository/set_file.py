@@ -46,7 +46,8 @@ class Member:
 class SetFile:
     """C(complete): every stream that the last run was to back up is there and current.
 
-    C(checked): when a run last found nothing to add; for a set of a repository.
+    C(checked): when a run last found nothing to add; for a set of a repository. C(account) is what the server calls
+    the account; C(account_name) is its name, where that is another one and is known.
     """
 
     account: str
@@ -54,6 +55,11 @@ class SetFile:
     complete: bool
     streams: t.Mapping[str, Member]
     checked: str = ""
+    account_name: str = ""
+
+    def of(self, account: str) -> bool:
+        """Whether it is of an account, which is given by its name or its id."""
+        return bool(account) and account in (self.account, self.account_name)
 
 
 def set_path(path: str) -> str:
@@ -74,7 +80,8 @@ def load(path: str) -> SetFile | None:
         check(body, forms.SET)
         members = {name: Member(**member) for name, member in body["streams"].items()}
         _require_places(members)
-        return SetFile(body["account"], body["finished_at"], body["complete"], members, body.get("checked") or "")
+        more = (body.get("checked") or "", body.get("account_name") or "")
+        return SetFile(body["account"], body["finished_at"], body["complete"], members, *more)
     except FileNotFoundError:
         return None
     except OSError as exc:
@@ -141,6 +148,8 @@ def store(path: str, about: SetFile, *, within: int | None = None) -> None:
     }
     if about.checked:
         body["checked"] = about.checked
+    if about.account_name not in ("", about.account):
+        body["account_name"] = about.account_name
     replace_file(os.path.abspath(set_path(path)), json.dumps(body, indent=1).encode() + b"\n", within=within)
 
 

@@ -14,6 +14,7 @@ import tempfile
 import typing as t
 
 from .._backup.account import AccountBackup, AccountOptions
+from .._files.names import directory_of
 from .._files.trees import copy_tree, remove_path
 from .._nats.options import make_options
 from .._nats.session import Session
@@ -156,7 +157,7 @@ async def _serve(
     jetstream: dict[str, t.Any] = {"store_dir": copy}
     if options.key:
         jetstream.update(key=options.key, cipher=options.cipher or "chachapoly")
-    target = place_of(path, name)
+    target = place_of(path, directory_of(name))
     async with (
         LocalServer(
             options.binary,

@@ -61,7 +61,7 @@ def stored(stream: str = "ORDERS", **more: Any) -> dict[str, Any]:
 
 def listing(*found: dict[str, Any]) -> dict[str, Any]:
     about = {"account": "APP", "set": SET, "newest": True, "complete": True, "age": 100.0, "streams": {}}
-    return {"backups": list(found), "sets": [about], "valid": True}
+    return {"path": "/r/APP", "backups": list(found), "sets": [about], "valid": True}
 
 
 def asking(**more: Any) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def test_cluster_loss_refuses_a_target_that_cannot_hold_it(
 def test_options_change_what_the_target_must_have() -> None:
     found = stored(config={"num_replicas": 5, "placement": {"tags": ["az:1"]}}, bytes=1 << 29)
     decision = cluster_loss.decide(looked(found, options={"replicas": 1, "placement": {"tags": []}}))
-    assert decision["sources"] == [{"account": "APP", "into": "APP", "stream_name": "", "set": SET}]
+    assert decision["sources"] == [{"account": "APP", "into": "APP", "stream_name": "", "set": SET, "path": "/r/APP"}]
 
 
 def test_cluster_loss_plans_confirms_and_counts_what_is_lost() -> None:
