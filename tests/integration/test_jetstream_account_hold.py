@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -122,8 +123,9 @@ def test_nothing_is_deleted_that_cannot_be_created_again(make_cluster: Any, tmp_
     assert [one["name"] for one in note["consumers"]] == ["work"]
     assert kit.run("account_hold", cluster, "app", **own, **there)["changed"] is False
 
-    # A backup that is made meanwhile has the empty streams, and is the newest one.
-    assert "set" in kit.run("account_backup", cluster, "app", sets=True, **own)
+    # A backup that is made meanwhile does not take the empty streams for their messages.
+    meanwhile = kit.run("account_backup", cluster, "app", sets=True, **own)
+    assert meanwhile["error"] == "stream_held", meanwhile
     # Somebody deletes one of them, and the place that was chosen for it is dead too by now.
     app.api("STREAM.DELETE.ZONE")
     file = path / ".natsops-held" / "ZONE.json"
@@ -150,4 +152,82 @@ def test_nothing_is_deleted_that_cannot_be_created_again(make_cluster: Any, tmp_
         assert app.api(f"CONSUMER.INFO.{name}.work")["config"]["ack_policy"] == "explicit"
         app.fill(name, 1)
     assert kit.run("account_recover", cluster, "app", wait_timeout=5.0, **own).get("failed") is None
+    app.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_what_the_cluster_changes_no_more_is_deleted_and_restored(make_cluster: Any, tmp_path: Path) -> None:
+    """From about three minutes after the loss on; killed at every step, and run again."""
+    cluster = make_cluster(size=4, tags=kit.tags(4))
+    app = kit.App(cluster)
+    names = ["FIRST", "NOTED", "GONE", "LEFT"]
+    for name in names[:3]:
+        app.stream(name, 1, on="n4")
+        config = app.api(f"STREAM.INFO.{name}")["config"]
+        config.pop("placement")
+        assert "error" not in app.api(f"STREAM.UPDATE.{name}", config)
+        assert kit.server_of(cluster, name) == ["n4"]
+    app.stream("LEFT", 1, on="n4")
+    for name in names:
+        app.fill(name, 50)
+        app.consumer(name, "work")
+    kit.not_leader(cluster, "n4")
+    path = tmp_path / "APP"
+    own: dict[str, Any] = {"path": str(path)}
+    assert kit.run("account_backup", cluster, "app", **own)["changed"] is True
+    cluster.node("n4").kill()
+    early = by_name(kit.run("account_hold", cluster, "app", check=True, **own))
+    assert (early["FIRST"]["status"], early["FIRST"]["deleted"]) == ("would_hold", False)
+
+    def offline() -> bool:
+        with contextlib.suppress(TimeoutError):
+            return bool(app.api("STREAM.INFO.FIRST").get("error", {}).get("err_code") == 10118)
+        return False
+
+    wait_for(offline, 400, "the cluster to know that n4 is gone")
+    check = kit.run("account_hold", cluster, "app", check=True, streams=["FIRST", "LEFT"], **own)
+    assert statuses(check) == {"FIRST": "would_hold", "LEFT": "failed"}
+    assert by_name(check)["FIRST"]["deleted"] is True
+    assert "FIRST" in kit.warned(check)
+    assert set(app.api("STREAM.NAMES")["streams"]) == set(names)
+    assert notes(path) == []
+    result = kit.run("account_hold", cluster, "app", streams=["FIRST", "LEFT"], **own)
+    assert statuses(result) == {"FIRST": "held", "LEFT": "failed"}
+    for name in ("FIRST", "LEFT"):
+        assert by_name(result)[name]["reason"] == by_name(check)[name]["reason"]
+
+    # Killed as soon as the note is on disk, and as soon as the stream is deleted.
+    for name, moment in (
+        ("NOTED", lambda: "NOTED" in notes(path)),
+        ("GONE", lambda: "GONE" not in app.api("STREAM.NAMES")["streams"]),
+    ):
+        process = kit.start("account_hold", cluster, "app", streams=[name], **own)
+        wait_for(moment, 60, f"{name} to come that far")
+        process.kill()
+        process.wait()
+        assert name in notes(path)
+    again = kit.run("account_hold", cluster, "app", **own)
+    assert by_name(again)["NOTED"]["status"] == "held"
+    assert notes(path) == sorted(names)
+
+    removed = kit.run("peer_remove", cluster, peer="n4", accept_data_loss=True, accounts=kit.accounts(cluster))
+    assert removed["changed"] is True, removed
+    half = kit.run("account_recover", cluster, "app", wait_timeout=10.0, **own)
+    assert half["failed"] is True
+    assert statuses(half) == {"FIRST": "restored", "NOTED": "restored", "GONE": "restored", "LEFT": "unreachable"}
+    assert "Give placement" in by_name(half)["LEFT"]["reason"]
+    there = {"placement": {"tags": ["only:n3"]}}
+    check = kit.run("account_recover", cluster, "app", check=True, wait_timeout=5.0, **own, **there)
+    assert by_name(check)["LEFT"]["status"] == "would_restore"
+    assert "deleted first" in by_name(check)["LEFT"]["reason"]
+    assert "LEFT" in app.api("STREAM.NAMES")["streams"]
+    whole = kit.run("account_recover", cluster, "app", wait_timeout=5.0, **own, **there)
+    assert by_name(whole)["LEFT"]["status"] == "restored", whole
+    assert by_name(whole)["LEFT"]["reason"] == by_name(check)["LEFT"]["reason"]
+    for name in names:
+        assert app.lost(name) == []
+        assert app.api(f"CONSUMER.INFO.{name}.work")["name"] == "work"
+        app.fill(name, 1)
+    assert notes(path) == []
     app.close()

@@ -164,3 +164,36 @@ def test_an_older_line_starts_the_old_names(
         app.fill(name, 5)
     assert [name for name in ("A", "MINE", "ONE", *young) if app.lost(name)] == []
     assert {one["stream"] for one in done.report["lost"]} == {"ONE"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_stream_that_only_the_dead_fit(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
+    cluster = make_cluster(size=3, version="2.15.3", tags=kit.tags(3))
+    app = stocked(cluster, apps, "n2")
+    app.stream("ZONE", 1, on="n3")
+    app.consumer("ZONE", "reader")
+    app.fill("ZONE", 50)
+    runbooks = Runbooks(cluster, tmp_path, jetstream_save_path=str(tmp_path / "saved"))
+    back_up(cluster, runbooks)
+    dead = ["n2", "n3"]
+    for name in dead:
+        cluster.node(name).kill()
+    own: dict[str, Any] = {"quorum_loss_dead": dead, "quorum_loss_confirm_dead": dead}
+    failed = runbooks.run("quorum_loss", **own)
+    assert failed.report["outcome"] == "failed", failed.output
+    assert "ZONE" in failed.report["sentence"]
+    assert "tag only:n3" in failed.report["sentence"]
+    (entry,) = [one for one in failed.report["lost"] if one["stream"] == "ZONE" and not one["consumer"]]
+    assert entry["messages"] == 50, failed.report["lost"]
+    assert app.lost("ONE") == []
+    # It stays failed until it is healed.
+    again = runbooks.run("quorum_loss", **own)
+    assert again.report["outcome"] == "failed", again.output
+    done = runbooks.run("quorum_loss", **own, quorum_loss_placement={"tags": ["only:n1"]})
+    assert (done.code, done.report["outcome"]) == (0, "done"), done.output
+    assert app.lost("ZONE") == []
+    assert app.api("CONSUMER.INFO.ZONE.reader")["name"] == "reader"
+    app.fill("ZONE", 1)
+    last = runbooks.run("quorum_loss", **own)
+    assert (last.report["outcome"], last.recap["changed"]) == ("nothing_to_do", 0), last.output

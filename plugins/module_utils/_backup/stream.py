@@ -20,6 +20,7 @@ from .._files.writing import write_new
 from .._nats.api import JetStream
 from .._nats.hops import far
 from .._nats.model import ConsumerInfo, Json, StreamInfo
+from .._repository.compare import interrupted
 from .._repository.directory import BACKUP_JSON, DATA_V1, DATA_V2, MANIFEST
 from .._repository.errors import BackupError, SnapshotError, VerificationError
 from .._repository.inspect import problems_json
@@ -54,6 +55,7 @@ class Source:
 
 async def look(js: JetStream, info: StreamInfo, account: str, options: BackupOptions) -> Source:
     """Gather what a backup needs to know of a stream before it decides. Raises BackupError for what cannot be had."""
+    _check_held(info)
     retention = info.config.get("retention", "limits")
     if not options.consumers:
         if retention != "limits":
@@ -84,6 +86,16 @@ def line_notes(js: JetStream, infos: Iterable[StreamInfo]) -> tuple[str, ...]:
         " 2.14, or back up while writers pause."
     )
     return (note,)
+
+
+def _check_held(info: StreamInfo) -> None:
+    """Refuse a stream that is held and empty: its last backup is all there is of it. Raises BackupError."""
+    if interrupted(info):
+        raise BackupError(
+            f"stream {info.name} is held: it is empty until jetstream_account_recover has restored it. Its last backup"
+            " stays. Run that first, or node_loss or quorum_loss again.",
+            error="stream_held",
+        )
 
 
 def check_memory(js: JetStream, info: StreamInfo) -> None:

@@ -17,6 +17,8 @@ _DEFAULTS: dict[str, t.Any] = {"compression": "none", "persist_mode": "default",
 _STATE = ("messages", "first_seq", "last_seq", "first_ts", "last_ts", "bytes")
 # The marker of a restore under way, see restore.py.
 MARKER = "natsops.restore"
+#: Metadata of a stream whose subjects were taken away until it is restored: the subjects, as JSON.
+HELD = "natsops.held"
 
 
 def normal_config(config: Json) -> Json:
@@ -119,3 +121,11 @@ def _starts_behind_floor(record: ConsumerRecord, consumer: ConsumerInfo) -> bool
     config = consumer.config
     behind = int(record.ack_floor["stream_seq"]) + 1
     return config.get("deliver_policy") == "by_start_sequence" and config.get("opt_start_seq") == behind
+
+
+def interrupted(live: StreamInfo | None) -> bool:
+    """Whether a recovery of this stream was begun and not finished: it is held, and empty or half restored."""
+    if live is None:
+        return False
+    metadata = live.config.get("metadata") or {}
+    return HELD in metadata and (MARKER in metadata or not int(live.state.get("last_seq") or 0))

@@ -22,7 +22,7 @@ from .._files.reading import MANIFEST_FILE, read_bytes
 from .._nats.model import Json
 from . import forms
 from . import safety_place as safety
-from .directory import os_errors
+from .directory import check_directory_path, os_errors
 from .disk import make_directories
 from .errors import InvalidBackupError
 from .manifest import Manifest, load_manifest, now
@@ -96,6 +96,10 @@ class Record:
             placement,
             now(),
         )
+
+    def require_writable(self) -> None:
+        """Raise PathError where no entry can be written."""
+        check_directory_path(self._place)
 
     def write(self, entry: Entry) -> None:
         """Bring an entry onto the disk. Raises PathError."""

@@ -161,6 +161,30 @@ def test_losses_are_counted_from_the_last_picture() -> None:
     assert without[0]["reason"] == "no backup: it is empty now"
 
 
+@pytest.mark.parametrize("status", ["failed", "unreachable"])
+def test_what_is_not_restored_counts_by_its_backup(status: str) -> None:
+    one = {"stream": "ONE", "status": status, "since": "T", "messages": 30, "last_seq": 30, "reason": "no server"}
+    recovered = [{"account": "APP", "streams": [one], "consumers": []}]
+    held = [{"account": "APP", "stream": "ONE", "last_seq": 37, "name": "APP > ONE"}]
+    (entry,) = loss.losses(held, recovered)
+    assert entry["messages"] == 37
+    # The removal itself did not take it: it was deleted before, to be held.
+    (entry,) = loss.losses([], recovered)
+    assert (entry["stream"], entry["messages"]) == ("ONE", 30)
+    assert "no server" in entry["reason"]
+    previews = {"results": [{"item": "APP", "streams": [one]}]}
+    assert loss.unrestored({"previews": previews}) == [("APP", "ONE")]
+
+
+def test_a_stream_that_would_not_come_back_stops_the_removal() -> None:
+    held = {"stream": "ONE", "status": "failed", "reason": "no server fits its placement.", "deleted": False}
+    with pytest.raises(InputError, match="APP > ONE would not come back after the removal: no server fits"):
+        node_loss.decide(lose(previews_held={"results": [{"item": "APP", "streams": [held]}]}))
+    named = {**held, "status": "would_hold", "reason": "it is deleted", "deleted": True}
+    plan = node_loss.decide(lose(previews_held={"results": [{"item": "APP", "streams": [named]}]}))["plan"]
+    assert [one["effect"] for one in plan if one["step"] == "hold"] == ["it is deleted"]
+
+
 def test_salvage_saves_before_it_removes() -> None:
     saved = [{"account": "APP", "stream": "ONE", "bytes": 9, "consumers": 1}]
     facts = lose(store="/mnt", accounts=["APP"], disk={"streams": saved})

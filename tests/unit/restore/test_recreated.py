@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.model import ConsumerInfo, StreamInfo
-from ansible_collections.natsops.jetstream.plugins.module_utils._repository.compare import MARKER
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository.compare import HELD, MARKER, interrupted
 from ansible_collections.natsops.jetstream.plugins.module_utils._repository.manifest import ConsumerRecord, Manifest
 from ansible_collections.natsops.jetstream.plugins.module_utils._restore.recover import recreated
 
@@ -78,12 +78,12 @@ def test_subjects_come_back_as_they_were() -> None:
 
 
 def test_a_recovery_that_ended_early_is_known() -> None:
-    held = {recreated.HELD: "[]"}
-    assert recreated.interrupted(live(0, metadata=held))
-    assert recreated.interrupted(live(9, metadata={**held, MARKER: "inbox"}))
-    assert not recreated.interrupted(live(20, metadata=held))
-    assert not recreated.interrupted(live(0))
-    assert not recreated.interrupted(None)
+    held = {HELD: "[]"}
+    assert interrupted(live(0, metadata=held))
+    assert interrupted(live(9, metadata={**held, MARKER: "inbox"}))
+    assert not interrupted(live(20, metadata=held))
+    assert not interrupted(live(0))
+    assert not interrupted(None)
 
 
 def test_a_consumer_that_went_back_was_made_anew() -> None:

@@ -19,7 +19,8 @@ import time
 from ..._nats.api import JetStream
 from ..._nats.errors import ApiError, NatsError, PermissionDeniedError
 from ..._nats.model import Json, StreamInfo
-from ..recover.recreated import HELD, last_seq
+from ..._repository.compare import HELD
+from ..recover.recreated import last_seq
 
 #: Metadata of a stream that a run is about to replace: its subjects, as JSON.
 FENCED = "natsops.replacing"

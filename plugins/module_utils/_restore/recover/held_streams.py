@@ -15,7 +15,7 @@ from ..._nats.api import JetStream
 from ..._nats.errors import RequestTimeoutError
 from ..._nats.model import Json, StreamInfo
 from ..._repository import held_record
-from ..._repository.compare import MARKER
+from ..._repository.compare import MARKER, interrupted
 from ..._repository.held_record import Entry, Record
 from ..._repository.manifest import Manifest
 from . import recreated
@@ -63,14 +63,14 @@ class Recorded:
     async def _judge(
         self, js: JetStream, servers: Servers, entry: Entry, info: StreamInfo | None, *, silent: bool
     ) -> Verdict:
+        if entry.phase == held_record.LEFT and not silent:
+            return Verdict("none")  # nothing was done to it
         path, manifest, wrong = self._record.backup(entry)
         wrong = self._record.elsewhere(entry) or wrong
         if wrong or manifest is None:
             return Verdict("failed", reason=f"{wrong}. {self._give_up(entry)}")
         if info is not None:
             return await self._judge_live(js, entry, info, manifest, path)
-        if entry.phase == held_record.LEFT and not silent:
-            return Verdict("none", manifest, path)
         own = entry.placement or manifest.config.get("placement")
         chosen, why = await servers.choose(own, self._placement)
         if silent and (why or chosen is None or not await offline(js, entry.stream)):
@@ -85,9 +85,7 @@ class Recorded:
     ) -> Verdict:
         metadata = info.config.get("metadata") or {}
         there, wanted = recreated.last_seq(info.state), recreated.last_seq(manifest.state)
-        if entry.phase == held_record.LEFT:
-            return Verdict("none", manifest, path)
-        if recreated.interrupted(info) or (not there and (wanted or entry.phase == held_record.DELETED)):
+        if interrupted(info) or (not there and (wanted or entry.phase == held_record.DELETED)):
             return Verdict("restore", manifest, path, entry.placement)
         if there < wanted or MARKER in metadata:
             reason = (

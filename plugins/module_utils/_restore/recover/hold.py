@@ -19,12 +19,15 @@ from ..._repository import held_record
 from ..._repository.errors import BackupError
 from ..._repository.held_record import Entry, Record
 from ..._repository.manifest import Manifest
+from ..before.relax import probe_name
 from ..before.trial import prove, question
 from . import recreated
 from .dead_leader import OFFLINE, PATIENCE, delete, offline
 from .servers import Servers
 
 _PATIENCE_NEW = 15.0
+# In the place of a wildcard.
+_SAMPLE = "natsops-sample"
 _ANEW = "it is deleted and made anew, empty: the cluster changes it no more. What its dead server has of it is given up"
 _ELSEWHERE = "it is deleted and made anew, empty, where placement says. What its dead server has of it is given up"
 _LEFT = "it is left as it is, since a new one could not be created"
@@ -117,9 +120,11 @@ class _Holding:
         if elsewhere:
             return Held(name, "failed", elsewhere, changed=False)
         chosen, why = await self._servers.choose(manifest.config.get("placement"), self._placement)
+        if why and gone:
+            return Held(name, "failed", f"an earlier run deleted it, and {why}", changed=False)
         if why:
             return self._left(manifest, f"{_LEFT}: {why}")
-        if chosen is None and not gone and await self._is_held(name):
+        if chosen is None and not gone and await self._is_held(manifest):
             return Held(name, "held", "its subjects were taken away already", changed=False)
         config = recreated.held_config(manifest.config)
         if chosen is not None:
@@ -129,6 +134,7 @@ class _Holding:
             refused = await self._refused(manifest, config)
             if refused:
                 return self._left(manifest, refused)
+        self._record.require_writable()
         reason = "" if not anew or gone else _ELSEWHERE if chosen is not None else _ANEW
         if self._check:
             return Held(name, "would_hold", reason, deleted=anew, placement=chosen)
@@ -136,7 +142,7 @@ class _Holding:
         try:
             if anew:
                 await self._make_anew(name, config)
-            elif not await self._update(name, config):
+            elif not await self._update(manifest, config):
                 await self._refuse_or_make_anew(manifest, config)
                 anew, reason = True, _ANEW
         except NatsError as exc:
@@ -144,25 +150,27 @@ class _Holding:
         return Held(name, "held", reason, deleted=anew, placement=chosen)
 
     def _left(self, manifest: Manifest, reason: str) -> Held:
-        if not self._check and manifest.stream not in self.entries:
+        if not self._check:
             with contextlib.suppress(BackupError):  # nothing was done that could not be found again
                 self._note(manifest, held_record.LEFT, None)
         return Held(manifest.stream, "failed", reason, changed=False)
 
     def _note(self, manifest: Manifest, phase: str, placement: Json | None) -> None:
-        """On disk before anything is done. What an earlier run noted keeps its backup: later ones may be empty."""
+        """On disk before anything is done. Of what an earlier run deleted, the backup of that time is the one."""
         earlier = self.entries.get(manifest.stream)
-        if earlier is None:
-            entry = self._record.new(manifest, self._path, phase, placement)
-        elif earlier.phase == held_record.DELETED:
+        if earlier is not None and earlier.phase == held_record.DELETED:
             entry = held_record.phase_of(earlier, earlier.phase, placement=placement)
         else:
-            entry = held_record.phase_of(earlier, phase, placement=placement)
+            entry = self._record.new(manifest, self._path, phase, placement)
         self._record.write(entry)
 
-    async def _is_held(self, name: str) -> bool:
+    async def _is_held(self, manifest: Manifest) -> bool:
         """Whether the meta group has the stream without its subjects; it answers where the stream's leader is dead."""
-        subject = recreated.held_config({"name": name})["subjects"][0]
+        held = recreated.held_config(manifest.config)["subjects"][0]
+        own = str(manifest.config["subjects"][0]).replace("*", _SAMPLE).replace(">", _SAMPLE)
+        return await self._has(manifest.stream, held) and not await self._has(manifest.stream, own)
+
+    async def _has(self, name: str, subject: str) -> bool:
         answer = await self._js.call("STREAM.NAMES", {"subject": subject}, what=f"whether stream {name} is held")
         return name in (answer.get("streams") or ())
 
@@ -181,17 +189,19 @@ class _Holding:
             why = f"{cause.description} ({cause.err_code})" if isinstance(cause, ApiError) else exc.message
         except RequestTimeoutError:
             why = "nobody answered when a trial was to be created"
+            await delete(self._js, probe_name(manifest.stream))
         if not why:
             return ""
         return f"{_LEFT}: {why}. Raise the limit, or give placement, then run again."
 
-    async def _update(self, name: str, config: Json) -> bool:
+    async def _update(self, manifest: Manifest, config: Json) -> bool:
         """Take the subjects away. False where the cluster changes the stream no more. Raises where it was not done."""
+        name = manifest.stream
         try:
             await self._js.call(f"STREAM.UPDATE.{name}", config, timeout=PATIENCE, what=f"hold stream {name}")
         except RequestTimeoutError:
             end = time.monotonic() + _PATIENCE_NEW
-            while not await self._is_held(name):
+            while not await self._is_held(manifest):
                 if time.monotonic() > end:
                     raise
                 await asyncio.sleep(0.5)

@@ -17,6 +17,7 @@ from ..._nats.api import JetStream
 from ..._nats.errors import ApiError, NatsError
 from ..._nats.model import Json, Listing, StreamInfo
 from ..._nats.session import Session
+from ..._repository.compare import interrupted
 from ..._repository.held_record import Record
 from ..._repository.manifest import Manifest
 from ..account import AccountRestore, AccountRestoreOptions
@@ -130,9 +131,7 @@ class Recovery:
             judged = recreated.judge(manifest, live.get(name))
             if name in silent:
                 results.append(self._of(name, "unreachable", live, reason="no server answers for it"))
-            elif judged == recreated.RECREATED or (
-                recreated.last_seq(manifest.state) and recreated.interrupted(live.get(name))
-            ):
+            elif judged == recreated.RECREATED or (recreated.last_seq(manifest.state) and interrupted(live.get(name))):
                 empty.append(name)
             elif judged != recreated.INTACT:
                 results.append(self._of(name, judged, live, reason=_REASONS[judged]))
@@ -162,7 +161,7 @@ class Recovery:
 
     def _place(self, name: str) -> str:
         """The directory of the backup that a stream is restored from."""
-        return self._verdicts[name].path if name in self._verdicts else self._path
+        return self._verdicts[name].path or self._path if name in self._verdicts else self._path
 
     async def _restore_one(
         self, member: Member, live: t.Mapping[str, StreamInfo], slots: asyncio.Semaphore

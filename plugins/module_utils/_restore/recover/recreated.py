@@ -16,14 +16,12 @@ import typing as t
 
 from ..._archive.times import parse_ns
 from ..._nats.model import ConsumerInfo, Json, StreamInfo
-from ..._repository.compare import MARKER
+from ..._repository.compare import HELD
 from ..._repository.manifest import ConsumerRecord, Manifest
 
 #: What became of a stream since its backup: made anew and still empty; made anew (or rolled back) and written to since;
 #: not behind its backup; another stream of that name; gone.
 RECREATED, BEHIND, INTACT, OTHER, ABSENT = "recreated", "behind", "intact", "other", "absent"
-#: Metadata of a stream whose subjects were taken away until it is restored: the subjects, as JSON.
-HELD = "natsops.held"
 
 
 def last_seq(state: Json) -> int:
@@ -48,14 +46,6 @@ def judge(manifest: Manifest, live: StreamInfo | None) -> str:
     if last_seq(live.state) >= last_seq(manifest.state):
         return INTACT
     return BEHIND if last_seq(live.state) else RECREATED
-
-
-def interrupted(live: StreamInfo | None) -> bool:
-    """Whether a recovery of this stream was begun and not finished: it is held, and empty or half restored."""
-    if live is None:
-        return False
-    metadata = live.config.get("metadata") or {}
-    return HELD in metadata and (MARKER in metadata or not last_seq(live.state))
 
 
 def went_back(record: ConsumerRecord, live: ConsumerInfo) -> bool:
