@@ -135,7 +135,9 @@ def _missing(picture: Picture) -> list[str]:
     if silent:
         names = picture.names(silent)
         missing.append(f"Counts and states of what only {names} had: live servers list live copies only.")
-    if not picture.trusted:
+    if picture.duplicates:
+        missing.append(f"Certainty: several servers are named {', '.join(picture.duplicates)}, and count as one.")
+    elif not picture.trusted:
         missing.append("Certainty: it was looked at too briefly for what is in doubt; raise sample_interval.")
     return missing
 

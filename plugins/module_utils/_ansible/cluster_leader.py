@@ -11,8 +11,9 @@ import time
 import typing as t
 
 from .._cluster import lines
-from .._cluster.errors import ClusterError
+from .._cluster.errors import ClusterError, RefusedError
 from .._cluster.model import Picture
+from .._cluster.refusals import shared_name
 from .._cluster.wait import until
 from .._cluster.watch import Watch
 from .._nats import connect as nats_connect
@@ -92,6 +93,9 @@ async def _meta_with_leader(context: Context, watch: Watch, picture: Picture, be
     preferred = context.params["preferred"]
     request = _placement(preferred, lines.oldest_line(picture))
     meta = picture.meta
+    if picture.duplicates:
+        refusal = shared_name(picture)
+        raise RefusedError(f"Refused: {refusal.why} Nothing was touched.", error=refusal.word)
     if preferred:
         live = sorted(picture.server(peer).label for peer in (meta.voters if meta else ()))
         if preferred == before:

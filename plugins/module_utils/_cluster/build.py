@@ -20,6 +20,8 @@ from .model import Meta, Picture, Server
 from .views import ConsumerView, GroupView, Json, Page, StreamView
 
 NS = 1e9
+# Servers ping over a route that is idle every 30 s.
+_SILENT = 65
 
 
 def make_picture(sample: Sample, domain: str = "", *, asked: bool = False) -> Picture:
@@ -54,7 +56,6 @@ def make_picture(sample: Sample, domain: str = "", *, asked: bool = False) -> Pi
     context = _Context(frozenset(usable), meta.members if meta else frozenset(usable), {**names}, accounts)
     streams = tuple(context.stream(views[key]) for key in sorted(views))
     ordered = tuple(sorted(servers.values(), key=lambda server: (server.label, server.peer)))
-    bearers = [head["name"] for head in heads.values()]
     return Picture(
         taken=sample.at,
         servers=ordered,
@@ -65,7 +66,7 @@ def make_picture(sample: Sample, domain: str = "", *, asked: bool = False) -> Pi
         domain_asked=asked,
         other_domains=tuple(sorted(domains)),
         absent=frozenset(server.peer for server in ordered if not server.alive),
-        duplicates=tuple(sorted({name for name in bearers if bearers.count(name) > 1})),
+        duplicates=_shared_names(sample, heads),
     )
 
 
@@ -74,6 +75,25 @@ def _told_apart(accounts: t.Mapping[str, str]) -> dict[str, str]:
     names = [*accounts.values()]
     others = {name for one, name in accounts.items() if name != one and (names.count(name) > 1 or name in accounts)}
     return {one: one if name in others else name for one, name in accounts.items()}
+
+
+def _shared_names(sample: Sample, heads: t.Mapping[str, Json]) -> tuple[str, ...]:
+    """Names that more than one live server bears, by the answers and by the routes of those that answered.
+
+    Servers with one name refuse a route to each other, so a question asked through one of them never reaches the other.
+    A route that was silent for two pings may be the rest of a server that died without a word.
+    """
+    bearers = {(head["name"], head["id"]) for head in heads.values()}
+    for server in heads:
+        for route in (sample.routez.get(server) or {}).get("routes") or ():
+            if (
+                route.get("remote_name")
+                and route.get("remote_id")
+                and (_seconds(route.get("idle") or "") or 0) < _SILENT
+            ):
+                bearers.add((route["remote_name"], route["remote_id"]))
+    names = [name for name, _server_id in bearers]
+    return tuple(sorted({name for name in names if names.count(name) > 1}))
 
 
 def _server(

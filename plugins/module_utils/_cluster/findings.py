@@ -100,8 +100,10 @@ def _servers(picture: Picture) -> Found:
         severity = WARNING if picture.ambiguous else INFO
         yield Finding("several_meta_groups", severity, (), detail, remedy)
     if picture.duplicates:
-        detail = "Several live servers bear the same name, and so the same peer id."
-        yield Finding("duplicate_server_name", CRITICAL, picture.duplicates, detail, "Give every server its own name.")
+        names = ", ".join(picture.duplicates)
+        detail = f"More than one live server is named {names}. They have one peer id, so their votes cannot be counted."
+        remedy = "Stop the server that was started by mistake. Give it a name of its own before it starts again."
+        yield Finding("duplicate_server_name", CRITICAL, picture.duplicates, detail, remedy)
     if len({Line.of(version).version[:2] for version in versions.values()}) > 1:
         detail = f"{', '.join(f'{name}: {version}' for name, version in sorted(versions.items()))}."
         remedy = "Finish the upgrade first: with 2.14 and 2.15 together, scaling, moving and evacuating stall."

@@ -66,7 +66,7 @@ def resolve(picture: Picture, wanted: str) -> Server | Refusal | None:
     known = {server.peer for server in picture.servers}
     hits = {server.peer for server in picture.servers if wanted in (server.name, server.peer)}
     hits |= {peer_id(wanted)} & known
-    if len(hits) > 1 or wanted in picture.duplicates:
+    if len(hits) > 1:
         why = f"{wanted!r} means more than one server ({picture.names(hits)}): use a peer id."
         return Refusal("ambiguous_server", why)
     for peer in hits:

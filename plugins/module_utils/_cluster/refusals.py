@@ -20,6 +20,22 @@ FENCE = (
 )
 
 
+def several_domains(picture: Picture) -> Refusal:
+    """More than one meta group answers, and nobody said which one is meant."""
+    others = ", ".join(repr(domain) for domain in picture.other_domains)
+    why = f"Servers of other JetStream domains answer too ({others}): say which one is meant by the option domain."
+    return Refusal("several_meta_groups", why)
+
+
+def shared_name(picture: Picture) -> Refusal:
+    """Servers of one name have one peer id: no vote of theirs can be counted."""
+    why = (
+        f"More than one live server is named {', '.join(picture.duplicates)}: their votes cannot be counted."
+        " Stop the server that was started by mistake, then run again."
+    )
+    return Refusal("ambiguous_server", why)
+
+
 def quorum_refusals(picture: Picture) -> list[Refusal]:
     """What speaks against any change: the votes are counted, whatever a leader says."""
     meta = picture.meta
@@ -27,12 +43,9 @@ def quorum_refusals(picture: Picture) -> list[Refusal]:
         return [Refusal("not_clustered", "This server is not part of a JetStream cluster: it has no meta group.")]
     found = []
     if picture.ambiguous:
-        others = ", ".join(repr(domain) for domain in picture.other_domains)
-        why = f"Servers of other JetStream domains answer too ({others}): say which one is meant by the option domain."
-        found.append(Refusal("several_meta_groups", why))
+        found.append(several_domains(picture))
     if picture.duplicates:
-        why = f"Live servers share a name ({', '.join(picture.duplicates)}): their votes cannot be counted."
-        found.append(Refusal("ambiguous_server", why))
+        found.append(shared_name(picture))
     if not meta.has_quorum:
         dead = picture.names(meta.members - picture.alive)
         claim = f" ({picture.names(meta.claims)} still named as leader: stale)" if meta.claims else ""

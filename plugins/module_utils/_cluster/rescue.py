@@ -15,7 +15,7 @@ from .held import LastPicture
 from .lines import can_rescue, oldest_line, recovery_without_rescue
 from .model import Meta, Picture, Server
 from .plan import Plan, Refusal, listing, meta_facts
-from .refusals import FENCE, blind_refusals, connected_to
+from .refusals import FENCE, blind_refusals, connected_to, several_domains, shared_name
 
 KnownStates = t.Mapping[str, t.Mapping[str, int]]
 
@@ -94,8 +94,10 @@ def plan_rescue(
     refusals: list[Refusal] = []
     if not can_rescue(line):
         refusals.append(Refusal("unsupported_by_server", recovery_without_rescue(line)))
-    if picture.ambiguous or picture.duplicates:
-        refusals.append(Refusal("ambiguous_server", "Several JetStream domains, or servers of one name, answer."))
+    if picture.ambiguous:
+        refusals.append(several_domains(picture))
+    if picture.duplicates:
+        refusals.append(shared_name(picture))
     if meta.claims:
         why = f"A leader is still known ({picture.names(meta.claims)}). Run again when every survivor has given it up."
         refusals.append(Refusal("leader_known", why))

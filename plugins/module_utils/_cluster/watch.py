@@ -50,6 +50,8 @@ def doubts(picture: Picture, *, counting: bool = False) -> tuple[Doubt, ...]:
     unseen = {server.peer for server in picture.servers if server.alive and server.jetstream and not server.seen}
     if unseen:
         found.append(Doubt(f"{picture.names(unseen)} did not list streams"))
+    if picture.duplicates:
+        found.append(Doubt(f"several servers are named {', '.join(picture.duplicates)}"))
     if not meta.leader:
         found.append(Doubt("no meta leader that a majority knows", long=True))
     elif meta.claims != {meta.leader} or any(view.members != meta.members for view in meta.views):
@@ -113,7 +115,8 @@ class Watch:
         """Look until nothing is in doubt, or what is in doubt has lasted long enough, or C(stop) is satisfied.
 
         C(interval) is for doubts about servers; those about a quorum take as much longer as C(QUORUM_INTERVAL) is than
-        C(INTERVAL). A picture is C(trusted) only when it waited at least as long as those two say.
+        C(INTERVAL). A picture is C(trusted) only when it waited at least as long as those two say, and no
+        servers share a name.
         """
         scale = interval / INTERVAL
         started = self.clock()
@@ -123,8 +126,9 @@ class Watch:
             watched = self.clock() - started
             found = doubts(picture, counting=counting)
             need = QUORUM_INTERVAL if any(doubt.long for doubt in found) else INTERVAL if found else 0.0
+            trusted = watched >= need and not picture.duplicates
             picture = dataclasses.replace(
-                picture, looks=looks, watched=watched, absent=absent & picture.absent, trusted=watched >= need
+                picture, looks=looks, watched=watched, absent=absent & picture.absent, trusted=trusted
             )
             if watched >= need * scale or stop(picture):
                 return picture

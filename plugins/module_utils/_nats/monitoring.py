@@ -99,7 +99,7 @@ SHAPES: dict[str, s.Shape] = {
     ),
     "HEALTHZ": s.record({}, _opt(s.text, "status error")),
     "RAFTZ": _raftz,
-    "ROUTEZ": s.record({}, {"routes": s.listed(s.record({}, _opt(s.text, "remote_id remote_name")))}),
+    "ROUTEZ": s.record({}, {"routes": s.listed(s.record({}, _opt(s.text, "remote_id remote_name idle")))}),
     "JSZ": s.record(
         {},
         {
