@@ -63,17 +63,19 @@ def test_a_name_that_two_servers_bear(twins: Any) -> None:
         assert "duplicate_server_name" in kit.findings(look), (node, look["findings"])
         assert (look["status"], look["trusted"]) == ("critical", False)
         assert any("several servers are named n3" in one for one in look["missing"]), look["missing"]
-        for module, options in (
-            ("peer_remove", {"peer": "n3", "allow_online": True}),
-            ("peer_remove", {"peer": "n2", "allow_online": True}),
-            ("peer_evacuate", {"peer": "n1"}),
-        ):
-            result = kit.run(module, seen, **options)
-            assert result.get("failed") is True, (node, module, result)
-            assert result["changed"] is False
-            assert "ambiguous_server" in {one["word"] for one in result["refusals"]}, result["refusals"]
-            assert "Stop the server that was started by mistake" in result["msg"]
-        stepdown = kit.run("leader_stepdown", seen)
+    # Each refusal looks for 12 s first: through one of the twins, where it was not seen, and through another server.
+    for node, module, options in (
+        (twins.nodes[3], "peer_remove", {"peer": "n2", "allow_online": True}),
+        (twins.nodes[2], "peer_evacuate", {"peer": "n1"}),
+        (twins.nodes[0], "peer_remove", {"peer": "n3", "allow_online": True}),
+    ):
+        result = kit.run(module, Through(twins, node), **options)
+        assert result.get("failed") is True, (node, module, result)
+        assert result["changed"] is False
+        assert "ambiguous_server" in {one["word"] for one in result["refusals"]}, result["refusals"]
+        assert "Stop the server that was started by mistake" in result["msg"]
+    for node in twins.nodes:
+        stepdown = kit.run("leader_stepdown", Through(twins, node))
         assert (stepdown["error"], stepdown["changed"]) == ("ambiguous_server", False), stepdown
     assert [node.monitor("/jsz")["meta_cluster"]["cluster_size"] for node in twins.nodes[:2]] == members
     # What the sentence says to do makes it go away.
