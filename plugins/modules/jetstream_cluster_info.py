@@ -165,7 +165,7 @@ meta:
   type: dict
 streams:
   description: >-
-    Every stream with a live copy, with its replicas and their own C(last_seq), C(leader), C(live_replicas), C(needed),
+    Every stream with a live copy, with its replicas and their own C(last_seq) and C(messages), C(leader), C(live_replicas), C(needed),
     C(has_quorum), C(whole) and C(consumers).
   returned: success
   type: list

@@ -11,6 +11,7 @@ import dataclasses
 import time
 import typing as t
 
+from .._cluster import copies
 from .._cluster.finding import CRITICAL, WARNING, Finding
 from .._cluster.findings import find
 from .._cluster.held import Held as One
@@ -54,13 +55,16 @@ async def info(context: Context) -> Outcome:
             if params["simulate_loss"]:
                 raise
             return await _of_account(context, watch.system.connection, exc)
+        differences = await copies.lasting(watch, picture, params["sample_interval"])
         held = await _held_by_dead(context, picture)
     losses_found, warnings = _lost(context, picture, held)
     values = {
         "scope": "cluster",
         "missing": [*_missing(picture), *_notes(held)],
         **picture_values(picture, streams=params["streams"]),
-        **finding_values((*losses_found, *find(picture), *_held_findings(held))),
+        **finding_values(
+            (*losses_found, *find(picture), *copies.findings(picture, differences), *_held_findings(held))
+        ),
         "only_on_dead": [
             {**dataclasses.asdict(one), "name": one.label, "servers": servers} for one, servers in _by_item(held)
         ],

@@ -13,7 +13,7 @@ import typing as t
 
 from .._nats.answers import Sample, peer_id
 from .errors import UnknownDomainError
-from .groups import Consumer, Group, Replica, Stream
+from .groups import Consumer, Copy, Group, Replica, Stream
 from .majority import majority
 from .meta import meta_names, meta_of
 from .model import Meta, Picture, Server
@@ -235,6 +235,8 @@ class _Context:
             last_ts=best.last_ts,
             origin=best.origin,
             consumers=tuple(self._consumer(account, best.name, consumers[name]) for name in sorted(consumers)),
+            copies={peer: Copy(view.first_seq, view.last_seq, view.messages) for peer, view in views.items()},
+            ordered=best.ordered,
         )
 
     def _consumer(self, account: str, stream: str, views: t.Mapping[str, ConsumerView]) -> Consumer:

@@ -105,8 +105,20 @@ class Consumer:
 
 
 @dataclasses.dataclass(frozen=True)
+class Copy:
+    """What one live server has of a stream."""
+
+    first_seq: int
+    last_seq: int
+    messages: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Stream:
-    """A stream of which at least one live server has a copy; counts are the leader's, else the longest copy's."""
+    """A stream of which at least one live server has a copy; counts are the leader's, else the longest copy's.
+
+    C(copies): that of each live server, by peer; C(ordered): see StreamView.
+    """
 
     account: str
     name: str
@@ -124,6 +136,8 @@ class Stream:
     last_ts: str = ""
     origin: str = ""
     consumers: tuple[Consumer, ...] = ()
+    copies: t.Mapping[str, Copy] = dataclasses.field(default_factory=dict)
+    ordered: bool = False
 
     kind: t.ClassVar[str] = "stream"
 

@@ -101,6 +101,14 @@ def _consumer(picture: Picture, consumer: Consumer) -> Json:
     }
 
 
+def _with_counts(group: Json, stream: Stream) -> Json:
+    """The group of a stream, with the number of messages of each copy; C(None) where it cannot be known."""
+    for replica in group["replicas"]:
+        copy = stream.copies.get(replica["peer"])
+        replica["messages"] = copy.messages if copy else None
+    return group
+
+
 def _stream(picture: Picture, stream: Stream) -> Json:
     return {
         "account": stream.account,
@@ -114,7 +122,7 @@ def _stream(picture: Picture, stream: Stream) -> Json:
         "last_seq": stream.last_seq,
         "first_ts": stream.first_ts,
         "last_ts": stream.last_ts,
-        **_group(picture, stream.group),
+        **_with_counts(_group(picture, stream.group), stream),
         "consumers": [_consumer(picture, consumer) for consumer in stream.consumers],
     }
 

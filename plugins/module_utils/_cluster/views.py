@@ -44,7 +44,10 @@ class ConsumerView(t.NamedTuple):
 
 
 class StreamView(t.NamedTuple):
-    """A stream as one server has it: its own copy's sequences, not the leader's. Sizes in bytes."""
+    """A stream as one server has it: its own copy's sequences, not the leader's. Sizes in bytes.
+
+    C(ordered): only limits take messages away, and from its front, so that copies that end alike hold the same.
+    """
 
     account: str
     name: str
@@ -63,6 +66,7 @@ class StreamView(t.NamedTuple):
     origin: str
     group: GroupView
     consumers: tuple[ConsumerView, ...]
+    ordered: bool = False
 
 
 class Page(t.NamedTuple):
@@ -124,6 +128,10 @@ def _consumer_view(raw: Json, stream: Json) -> ConsumerView:
     )
 
 
+# A value of more than 0 takes messages away at each server's own time, or from the middle.
+_THINNING = ("max_age", "max_msgs_per_subject", "allow_msg_ttl", "subject_delete_marker_ttl")
+
+
 def stream_view(account: str, raw: Json) -> StreamView:
     """Parse one stream of JSZ, or of STREAM.LIST."""
     config, state = raw.get("config") or {}, raw.get("state") or {}
@@ -147,6 +155,7 @@ def stream_view(account: str, raw: Json) -> StreamView:
         origin,
         group_view(raw.get("cluster")),
         tuple(_consumer_view(consumer, config) for consumer in raw.get("consumer_detail") or ()),
+        config.get("retention", "limits") == "limits" and not any(config.get(name, 0) > 0 for name in _THINNING),
     )
 
 
