@@ -15,7 +15,7 @@ import pytest
 
 from integration.cluster import kit
 from integration.runbook import Ran, Runbooks
-from servers import Options, Server
+from servers import Cluster, Options, Server
 from servers.config import User
 
 TEAM, LOWER, UP, LATEST = "App Team/1", "app team/1", "..", "latest"
@@ -42,7 +42,7 @@ def operator(server_version: str) -> Iterator[Server]:
         yield server
 
 
-def messages(server: Server, user: str) -> int:
+def messages(server: Server | Cluster, user: str) -> int:
     client = kit.App(server, user)
     try:
         return int(client.api("STREAM.INFO.ORDERS")["state"]["messages"])
@@ -50,7 +50,7 @@ def messages(server: Server, user: str) -> int:
         client.close()
 
 
-def ident(server: Server, user: str) -> str:
+def ident(server: Server | Cluster, user: str) -> str:
     """The account's id, as the server tells it to the user."""
     client = kit.App(server, user)
     try:
@@ -60,7 +60,7 @@ def ident(server: Server, user: str) -> str:
         client.close()
 
 
-def runbooks(server: Server, home: Path, names: dict[str, str]) -> Runbooks:
+def runbooks(server: Server | Cluster, home: Path, names: dict[str, str]) -> Runbooks:
     """C(names): what the list of accounts calls the account of each user."""
     home.mkdir(parents=True, exist_ok=True)
     entries = [{"name": name, **server.connection(user)} for user, name in names.items()]
@@ -152,3 +152,35 @@ def test_a_directory_of_another_account_is_not_taken_for_it(operator: Server, tm
     assert other.code != 0
     assert "holds sets of the account" in other.output
     assert list(hostile.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_lost_server_of_such_an_account(make_cluster: Any, tmp_path: Path) -> None:
+    """The backups were made by its name; the plan is asked for by its id, and carried out by its name."""
+    cluster = make_cluster(size=4, auth="jwt", users=USERS[:1])
+    client = kit.App(cluster, "team")
+    client.stream("MANY", 3)
+    client.stream("ONE", 1)
+    client.fill("MANY", MESSAGES)
+    client.fill("ONE", MESSAGES)
+    home = str(client.api("STREAM.INFO.ONE")["cluster"]["leader"])
+    kit.not_leader(cluster, home)
+    team = ident(cluster, "team")
+    by_name, by_id = (runbooks(cluster, tmp_path, {"team": name}) for name in (TEAM, team))
+    ok(by_name.run("backup"))
+    picture = tmp_path / "picture.json"
+    picture.write_text(json.dumps(kit.run("cluster_info", cluster)))
+    cluster.node(home).kill()
+    own = {"node_loss_disk": "lost", "node_loss_server": home, "node_loss_last_picture": str(picture)}
+    for books in (by_id, by_name) if cluster.setup.options.line >= (2, 12) else (by_name,):
+        planned = ok(books.run("node_loss", **own)).report
+        assert planned["outcome"] == "planned", planned
+        (step,) = [one for one in planned["plan"] if one["step"] == "restore"]
+        assert (step["object"], step["effect"]) == (f"{TEAM} > ONE", "restored from its backup")
+    done = ok(by_name.run("node_loss", **own, node_loss_confirm_dead=home)).report
+    assert done["outcome"] == "done", done
+    assert client.lost("ONE") == client.lost("MANY") == []
+    client.close()
+    found = ok(by_id.run("assess", assess_sample_interval=0)).report["details"]["findings"]
+    assert not [one for one in found if one["id"] in ("stream_lost", "stream_behind", "backup_missing")], found

@@ -127,7 +127,7 @@ def test_traffic_is_no_difference(make_cluster: Any) -> None:
     """Messages come, expire, are acknowledged, purged and deleted while it looks; nothing diverges."""
     cluster = make_cluster()
     app = kit.App(cluster)
-    streams = {
+    streams: dict[str, dict[str, Any]] = {
         "WORK": {"retention": "workqueue"},
         "INTEREST": {"retention": "interest"},
         "AGED": {"max_age": 2_000_000_000},
