@@ -38,7 +38,9 @@ options:
   given_up:
     description:
       - Streams whose loss is meant or accepted, each as V(ACCOUNT > STREAM), as the findings name them. With
-        V(ACCOUNT > STREAM @ SEQUENCE) only the messages after that sequence are given up. V(ACCOUNT) is a name or an id.
+        V(ACCOUNT > STREAM @ SEQUENCE) only the messages after that sequence are given up, and with
+        V(ACCOUNT > STREAM @ SEQUENCE @ 2026-11-22T10:15:00Z) only as backups and pictures of before that time know them.
+        V(ACCOUNT) is a name or an id.
       - Without it, a stream that O(backups) or O(last_picture) know and that is missing, was made anew, or ends at a lower
         sequence is a critical finding (V(stream_lost), V(stream_recreated), V(stream_behind)).
     type: list

@@ -27,7 +27,7 @@ from .._nats.options import Options, make_options
 from .._nats.system import System
 from .._report.inputs import INHERITED
 from .argspec import CONNECTION, ArgumentSpec
-from .cluster_backups import BACKUPS, read_backups
+from .cluster_backups import BACKUPS, Known, read_backups
 from .module import Context
 
 
@@ -178,10 +178,13 @@ async def _names_of_accounts(
     return names, silent
 
 
-async def inventory_of(context: Context, picture: Picture, peer: str) -> Inventory:
-    """What would be gone with the server C(peer), from all sources that the options give."""
+async def inventory_of(context: Context, picture: Picture, peer: str, known: Known | None = None) -> Inventory:
+    """What would be gone with the server C(peer), from all sources that the options give.
+
+    C(known): what L(read_backups) has read already.
+    """
     last = read_last_picture(context)
-    backups, warnings = read_backups(context)
+    backups, warnings = known or read_backups(context)
     names: list[AccountNames] = []
     silent: dict[str, str] = {}
     if not tells_itself(picture, peer):

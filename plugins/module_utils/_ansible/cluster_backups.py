@@ -7,18 +7,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import typing as t
 
 from .._archive.times import parse_ns
 from .._cluster.backups import KnownBackup
-from .._cluster.losses import Earlier
-from .._cluster.states import State, of_backup
+from .._cluster.losses import Earlier, Older
+from .._cluster.states import Key, State, of_backup
 from .._files.names import account_of
 from .._repository.directory import normal_path, os_errors
 from .._repository.errors import PathError
 from .._repository.inspect import Backup, inspect, looks_like_backup
-from .._repository.sets import LATEST, sets_of
+from .._repository.sets import LATEST, BackupSet, sets_of
 from .argspec import ArgumentSpec
 from .module import Context
 
@@ -26,8 +27,11 @@ BACKUPS = ArgumentSpec({"backups": {"type": "list", "elements": "path", "default
 # A repository holds accounts, an account sets, a set streams.
 _DEPTH = 3
 
+#: What L(read_backups) returns.
+Known = tuple[list[KnownBackup], list[str]]
 
-def read_backups(context: Context) -> tuple[list[KnownBackup], list[str]]:
+
+def read_backups(context: Context) -> Known:
     """What the option O(backups) gives, and warnings about what cannot be used. Raises PathError."""
     known: list[KnownBackup] = []
     warnings: list[str] = []
@@ -90,35 +94,41 @@ def _known(backup: Backup, account: str) -> tuple[KnownBackup | None, str]:
     return KnownBackup(account, backup.stream, backup.path, taken, replicas, last_seq, consumers, ephemeral, was), ""
 
 
-def older_backup(
-    context: Context, key: tuple[str, str], test: t.Callable[[State], bool], accounts: t.Mapping[str, str]
-) -> Earlier | None:
-    """The newest backup of a stream, by account and name, in any set of O(backups), whose state satisfies a test.
+def older_backups(context: Context, accounts: t.Mapping[str, str]) -> Older:
+    """Finds the newest backup of a stream, in any set of O(backups), whose state satisfies a test.
 
-    For streams whose loss was backed up already: the newest set then has only what was left. C(accounts) maps ids to
-    names.
+    For streams whose loss was backed up already: the newest set then has only what was left. The directories are walked
+    when the first stream is asked for, and once. C(accounts) maps ids to names.
     """
-    account, stream = key
-    for given in context.params.get("backups") or ():
-        for place in _accounts(os.path.realpath(normal_path(given)), _DEPTH):
-            for one in reversed(sets_of(place)):
+
+    @functools.cache
+    def places() -> list[tuple[str, list[BackupSet]]]:
+        given = context.params.get("backups") or ()
+        return [one for path in given for one in _accounts(os.path.realpath(normal_path(path)), _DEPTH)]
+
+    def older(key: Key, test: t.Callable[[State], bool]) -> Earlier | None:
+        account, stream = key
+        for name, sets in places():
+            for one in reversed(sets):
                 path = os.path.join(one.path, stream)
                 if not (one.whole and looks_like_backup(path)):
                     continue
-                named = account_of(os.path.basename(place))
-                known, _why = _known(inspect(path, "none"), named)
-                if known is None or account not in (known.account, accounts.get(known.account), named):
+                known, _why = _known(inspect(path, "none"), name)
+                if known is None or account not in (known.account, accounts.get(known.account), name):
                     break
                 found = dataclasses.replace(known, account=account).earlier()
                 if test(found.state):
                     return found
-    return None
+        return None
+
+    return older
 
 
-def _accounts(path: str, depth: int) -> t.Iterator[str]:
-    """The directories of accounts, which hold sets, in a repository or at its place."""
-    if sets_of(path):
-        yield path
+def _accounts(path: str, depth: int) -> t.Iterator[tuple[str, list[BackupSet]]]:
+    """The directories of accounts in a repository, or at its place: their names, and their sets."""
+    sets = sets_of(path)
+    if sets:
+        yield account_of(os.path.basename(path)), sets
     elif depth:
         for entry in sorted(os.scandir(path), key=lambda one: one.name):
             if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):

@@ -20,7 +20,7 @@ from .._cluster.inventory import Inventory
 from .._cluster.model import Picture
 from .._cluster.result import finding_values, picture_values, simulation_values
 from .._cluster.simulation import select, simulate
-from .._cluster.states import State, of_stream, of_view
+from .._cluster.states import State, of_live
 from .._cluster.views import Json, stream_view
 from .._nats.api import JetStream
 from .._nats.connection import Connection
@@ -28,7 +28,8 @@ from .._nats.errors import OptionsError
 from .._nats.system import NotSystemAccountError
 from .argspec import ArgumentSpec
 from .cluster import HOLDINGS, inventory_of, watching
-from .cluster_losses import GIVEN_UP, losses
+from .cluster_backups import Known, read_backups
+from .cluster_losses import GIVEN_UP, given_up, losses
 from .module import Context, Outcome
 
 INFO_SPEC = HOLDINGS.merge(GIVEN_UP).merge(
@@ -56,8 +57,9 @@ async def info(context: Context) -> Outcome:
                 raise
             return await _of_account(context, watch.system.connection, exc)
         differences = await copies.lasting(watch, picture, params["sample_interval"])
-        held = await _held_by_dead(context, picture)
-    losses_found, warnings = _lost(context, picture, held)
+        known = read_backups(context)
+        held = await _held_by_dead(context, picture, known)
+    losses_found, warnings = _lost(context, picture, held, known)
     values = {
         "scope": "cluster",
         "missing": [*_missing(picture), *_notes(held)],
@@ -78,11 +80,20 @@ async def info(context: Context) -> Outcome:
 Held = dict[str, Inventory]
 
 
-async def _held_by_dead(context: Context, picture: Picture) -> Held:
-    """What each member whose JetStream does not run holds alone, by its name, as far as the options tell."""
+async def _held_by_dead(context: Context, picture: Picture, known: Known) -> Held:
+    """What each member whose JetStream does not run holds alone, by its name, as far as the options tell.
+
+    Not what a person has given up.
+    """
     without = {one.peer for one in picture.servers if one.alive and one.member and not one.jetstream}
     dead = (picture.absent - picture.alive) | without
-    return {picture.server(peer).label: await inventory_of(context, picture, peer) for peer in sorted(dead)}
+    gone = {(one.account, one.stream) for one in given_up(context, picture.accounts) if one.last_seq is None}
+    found = {}
+    for peer in sorted(dead):
+        inventory = await inventory_of(context, picture, peer, known)
+        kept = tuple(one for one in inventory.held if (one.account, one.stream) not in gone)
+        found[picture.server(peer).label] = dataclasses.replace(inventory, held=kept)
+    return found
 
 
 def _notes(held: Held) -> list[str]:
@@ -90,13 +101,13 @@ def _notes(held: Held) -> list[str]:
     return list(dict.fromkeys(note for inventory in held.values() for note in inventory.notes))
 
 
-def _lost(context: Context, picture: Picture, held: Held) -> tuple[list[Finding], list[str]]:
+def _lost(context: Context, picture: Picture, held: Held, known: Known) -> tuple[list[Finding], list[str]]:
     """Findings about streams that have lost messages since the backups and the picture that the options name."""
     elsewhere = {(one.account, one.stream) for one, _servers in _by_item(held) if not one.consumer}
     silent = {one.peer for one in picture.servers if one.alive and one.jetstream and not one.seen}
     unlisted = picture.names(silent) if silent else ""
-    live = [of_stream(stream) for stream in picture.streams]
-    return losses(context, live, picture.accounts, known_elsewhere=elsewhere, unlisted=unlisted)
+    live = [of_live(stream) for stream in picture.streams]
+    return losses(context, live, picture.accounts, known, known_elsewhere=elsewhere, unlisted=unlisted)
 
 
 def _by_item(held: Held) -> list[tuple[One, list[str]]]:
@@ -173,7 +184,7 @@ async def _of_account(context: Context, connection: Connection, exc: NotSystemAc
         items, absent = details.get(stream.name, ([], ()))
         raw = {"config": stream.config, "state": stream.state, "cluster": stream.cluster, "consumer_detail": items}
         view = stream_view(account, raw)
-        live.append(of_view(view))
+        live.append(of_live(view))
         head = {"account": account, "stream": view.name, "messages": view.messages, "last_seq": view.last_seq}
         streams.append(_shown(view, head))
         streams[-1]["consumers"] = [_shown(one, {"consumer": one.name}) for one in view.consumers]
@@ -184,7 +195,8 @@ async def _of_account(context: Context, connection: Connection, exc: NotSystemAc
         findings.extend(_finding("consumer", f"{account} > {view.name} > {name}") for name in absent)
     findings.extend(_finding("stream", f"{account} > {name}") for name in listed.missing)
     elsewhere = {(account, name) for name in (*listed.missing, *listed.offline)}
-    lost, warnings = losses(context, live, {ident: account}, known_elsewhere=elsewhere, only=account)
+    known = read_backups(context)
+    lost, warnings = losses(context, live, {ident: account}, known, known_elsewhere=elsewhere, only=account)
     findings.append(_only_account(account))
     missing = [
         f"Servers, the meta group, live replicas, other accounts and the effect of losses: {exc.message}",

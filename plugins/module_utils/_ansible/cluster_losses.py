@@ -12,37 +12,47 @@ import typing as t
 from .._cluster.backups import newest
 from .._cluster.finding import Finding
 from .._cluster.losses import Accepted, Earlier, find_losses
-from .._cluster.states import Key, State
+from .._cluster.states import Key, State, time_ns
 from .._nats.errors import OptionsError
 from .argspec import ArgumentSpec
 from .cluster import read_last_picture
-from .cluster_backups import older_backup, read_backups
+from .cluster_backups import Known, older_backups
 from .module import Context
 
 GIVEN_UP = ArgumentSpec({"given_up": {"type": "list", "elements": "str", "default": []}})
 _BETWEEN, _AT = " > ", " @ "
 
 
-def given_up(context: Context) -> list[Accepted]:
-    """The streams of O(given_up), with or without C(@ SEQUENCE). Raises OptionsError for what names no stream."""
-    found = []
-    for label in context.params["given_up"]:
-        account, between, rest = label.rpartition(_BETWEEN)
-        stream, at, sequence = rest.partition(_AT)
-        number = sequence.strip()
-        if not (between and account.strip() and stream.strip()) or bool(at) != number.isdecimal():
-            raise OptionsError(
-                f"given_up: {label!r} does not name a stream. Write it as the findings do: ACCOUNT > STREAM. If only"
-                " the messages after a sequence are given up: ACCOUNT > STREAM @ SEQUENCE."
-            )
-        found.append(Accepted(account.strip(), stream.strip(), int(number) if at else None))
-    return found
+def given_up(context: Context, accounts: t.Mapping[str, str]) -> list[Accepted]:
+    """The streams of O(given_up), with or without C(@ SEQUENCE) and C(@ TIME). Raises OptionsError for what is none.
+
+    C(accounts) maps ids to names.
+    """
+    found = [_given_up(label) for label in context.params["given_up"]]
+    return [dataclasses.replace(one, account=accounts.get(one.account, one.account)) for one in found]
+
+
+def _given_up(label: str) -> Accepted:
+    account, between, rest = label.rpartition(_BETWEEN)
+    stream, *limits = (one.strip() for one in rest.split(_AT))
+    sequence, until = (*limits, "", "")[:2]
+    told = time_ns(until) / 1e9 if until else None
+    if not (between and account.strip() and stream) or len(limits) > 2:
+        told = 0.0
+    if told == 0.0 or bool(limits) != sequence.isdecimal():
+        raise OptionsError(
+            f"given_up: {label!r} does not name a stream. Write it as the findings do: ACCOUNT > STREAM. If only"
+            " the messages after a sequence are given up: ACCOUNT > STREAM @ SEQUENCE; if only those that were"
+            " stored before a time: ACCOUNT > STREAM @ SEQUENCE @ 2026-11-22T10:15:00Z."
+        )
+    return Accepted(account.strip(), stream, int(sequence) if limits else None, told)
 
 
 def losses(
     context: Context,
     live: t.Iterable[State],
     accounts: t.Mapping[str, str],
+    from_backups: Known,
     *,
     known_elsewhere: t.Container[Key] = (),
     unlisted: str = "",
@@ -50,9 +60,10 @@ def losses(
 ) -> tuple[list[Finding], list[str]]:
     """Findings about streams that lost messages, and warnings about backups that cannot be used.
 
-    C(accounts) maps ids to names; C(only) is the account that C(live) is about, where it is about one.
+    C(accounts) maps ids to names; C(from_backups) is what O(backups) gives.
+    C(only) is the account that C(live) is about, where it is about one.
     """
-    backups, warnings = read_backups(context)
+    backups, warnings = from_backups
     last = read_last_picture(context)
     known = [one.earlier() for one in newest(backups, accounts)]
     pictured = [Earlier(one, last.taken) for one in last.states] if last else []
@@ -63,11 +74,9 @@ def losses(
         live,
         known,
         pictured,
-        older=lambda key, test: older_backup(context, key, test, accounts),
+        older=older_backups(context, accounts),
         known_elsewhere=known_elsewhere,
         unlisted=unlisted,
-        accepted=[
-            dataclasses.replace(one, account=accounts.get(one.account, one.account)) for one in given_up(context)
-        ],
+        accepted=given_up(context, accounts),
     )
     return found, warnings

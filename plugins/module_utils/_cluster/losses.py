@@ -46,11 +46,15 @@ Older = t.Callable[[Key, t.Callable[[State], bool]], t.Optional[Earlier]]
 
 @dataclasses.dataclass(frozen=True)
 class Accepted:
-    """A loss that a person has confirmed: of all of the stream, or of what came after C(last_seq)."""
+    """A loss that a person has confirmed: of all of the stream, or of what came after C(last_seq).
+
+    C(until): when that was. What backups and pictures of a later time have, and the stream has not, was lost later.
+    """
 
     account: str
     stream: str
     last_seq: int | None = None
+    until: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +127,8 @@ def _helps(backup: State, now: State | None, wanted: State) -> bool:
 def _covers(confirmed: Accepted, loss: _Loss, now: State | None) -> bool:
     """Whether a person has confirmed what is missing, and no more is missing than that."""
     if (confirmed.account, confirmed.stream) != loss.earlier.state.key:
+        return False
+    if confirmed.until is not None and loss.earlier.taken > confirmed.until:
         return False
     if confirmed.last_seq is None:
         return True

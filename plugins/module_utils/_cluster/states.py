@@ -49,8 +49,8 @@ def time_ns(text: t.Any) -> int:
         return 0
 
 
-def of_stream(stream: Stream) -> State:
-    """From a stream of a picture."""
+def of_live(stream: Stream | StreamView) -> State:
+    """From a stream of a picture, or from what one server, or the JetStream API of an account, tells."""
     return State(
         stream.account,
         stream.name,
@@ -60,20 +60,6 @@ def of_stream(stream: Stream) -> State:
         time_ns(stream.first_ts),
         time_ns(stream.last_ts),
         {one.name: one.ack_floor for one in stream.consumers if one.durable},
-    )
-
-
-def of_view(view: StreamView) -> State:
-    """From what one server, or the JetStream API of an account, tells."""
-    return State(
-        view.account,
-        view.name,
-        view.messages,
-        view.first_seq,
-        view.last_seq,
-        time_ns(view.first_ts),
-        time_ns(view.last_ts),
-        {one.name: one.ack_floor for one in view.consumers if one.durable},
     )
 
 

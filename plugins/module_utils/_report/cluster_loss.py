@@ -10,7 +10,7 @@ import typing as t
 
 from .._files.names import account_of
 from . import cluster as look
-from . import restoring
+from . import restoring, truth
 from .assessment import span
 from .inputs import InputError
 from .report import Json, sentence_of
@@ -185,7 +185,8 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
             next=[_command(decision)],
         )
     elif check:
-        report["sentence"] = f"{look.count(len(plan), 'stream')} would be restored into {decision.get('target')}."
+        sentence = f"{look.count(len(plan), 'stream')} would be restored into {decision.get('target')}."
+        report.update(outcome="planned" if report["changed"] else "nothing_to_do", sentence=sentence)
     else:
         messages = sum(int(row["messages"] or 0) for row in report["streams"])
         consumers = sum(int(row["consumers"] or 0) for row in report["streams"])
@@ -193,7 +194,8 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
             f"{count} with {messages} messages and {consumers} consumers are back in {decision['target']}, restored and"
             f" compared. What came in the {span(rpo)} before now is not in the backups."
         )
-    return report
+        report["outcome"] = "done" if report["changed"] else "nothing_to_do"
+    return truth.hold_to(facts, report, {"cluster_loss_confirm": decision.get("target")})
 
 
 def _command(decision: Json) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from . import cluster as look
+from . import truth
 from .inputs import InputError
 from .report import Json
 
@@ -164,7 +165,7 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
     else:
         report.update(outcome="done", sentence=f"{server} is empty: safe to stop.")
         report["warnings"] = [*report["warnings"], stays]
-    return report
+    return truth.hold_to(facts, report, {"evacuate_server": server})
 
 
 def _results(facts: t.Mapping[str, t.Any], decision: t.Mapping[str, t.Any]) -> list[Json]:

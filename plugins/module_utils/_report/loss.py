@@ -161,13 +161,17 @@ def restored(recovered: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
     ]
 
 
-def restored_by(files: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
-    """What the reports in C(files) (results of ansible.builtin.slurp) say was restored; what is none is passed over."""
-    found: list[str] = []
+def restored_by(files: t.Iterable[t.Mapping[str, t.Any]], recovered: t.Iterable[Json] = ()) -> list[str]:
+    """What the reports in C(files) (results of ansible.builtin.slurp) say was restored; what is none is passed over.
+
+    Each with the time of its report: later it may be lost again. And what this run itself restored, by the results of
+    jetstream_account_recover.
+    """
+    found = restored(recoveries({"recovered": {"results": list(recovered)}}, "recovered"))
     for one in files:
         try:
-            labels = json.loads(base64.b64decode(one["content"]))["details"]["restored"]
-            found += [str(label) for label in labels]
+            report = json.loads(base64.b64decode(one["content"]))
+            found += [f"{label} @ {report['finished_at']}" for label in report["details"]["restored"]]
         except (KeyError, TypeError, ValueError):
             continue
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from . import cluster as look
-from . import loss
+from . import loss, truth
 from .report import Json
 
 _PLAYBOOK = "ansible-playbook natsops.jetstream.node_loss"
@@ -17,7 +17,7 @@ _PLAYBOOK = "ansible-playbook natsops.jetstream.node_loss"
 
 def conclude(facts: t.Mapping[str, t.Any]) -> Json:
     """The report, from the facts of L(decide), C(decision), and the results: C(fenced), C(held), C(removed),
-    C(evacuated), C(returned), C(recovered), C(after), C(failure), C(acted)."""
+    C(evacuated), C(returned), C(recovered), C(after), C(compared), C(failure), C(acted)."""
     decision = look.given(facts, "decision")
     server, action = str(facts.get("server")), decision.get("action") or "none"
     recovered = loss.recoveries(facts, "recovered")
@@ -58,11 +58,14 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
         report.update(outcome="planned", changed=True, sentence=f"{look.count(len(report['plan']), 'step')} to do.")
     else:
         report.update(outcome="done", **_done(facts, server, action, report))
-    return report
+    disk = facts.get("disk")
+    return truth.hold_to(facts, report, {"node_loss_server": server, "node_loss_disk": disk})
 
 
 def _nothing(facts: t.Mapping[str, t.Any], server: str) -> str:
     picture = look.given(facts, "cluster")
+    if truth.missing(facts):
+        return f"{server}: no step is left for this runbook. {look.arithmetic(picture)}"
     if server in look.members(picture):
         return f"{server} keeps its place and holds nothing that others lack: nothing to do. {look.arithmetic(picture)}"
     return f"{server} is no member any more, and nothing is left to bring back. {look.arithmetic(picture)}"
@@ -82,6 +85,8 @@ def _done(facts: t.Mapping[str, t.Any], server: str, action: str, report: Json) 
     after = look.given(facts, "after")
     short = look.unwhole(after)
     health = f"{look.listing(short)} not whole." if short else "every stream is whole."
+    if truth.missing(facts):
+        health = "not every stream is whole."
     if action == "evacuate":
         if not look.server_of(after, server).get("alive"):
             waits = look.listing(one["name"] for one in look.given(facts, "decision").get("held") or ())
@@ -93,7 +98,8 @@ def _done(facts: t.Mapping[str, t.Any], server: str, action: str, report: Json) 
         return {"sentence": f"{server} is back, and what it held was moved off with its data; {health}"}
     lost = report["lost"]
     if not lost:
-        return {"sentence": f"{server} was removed and nothing was lost; {health}"}
+        nothing = "" if truth.missing(facts) else " and nothing was lost"
+        return {"sentence": f"{server} was removed{nothing}; {health}"}
     counts = [one["messages"] for one in lost if one["messages"]]
     known = f", {sum(counts)} messages as far as known" if counts else ""
     names = look.listing(map(loss.name_of, lost))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from . import cluster as look
-from . import loss
+from . import loss, truth
 from .report import Json
 
 _PLAYBOOK = "ansible-playbook natsops.jetstream.quorum_loss"
@@ -17,7 +17,7 @@ _PLAYBOOK = "ansible-playbook natsops.jetstream.quorum_loss"
 
 def conclude(facts: t.Mapping[str, t.Any]) -> Json:
     """The report, from the facts of the decision, C(decision), and C(saved), C(started), C(rescued), C(held),
-    C(removed), C(recovered), C(after), C(failure), C(acted)."""
+    C(removed), C(recovered), C(after), C(compared), C(failure), C(acted)."""
     decision = look.given(facts, "decision")
     action = decision.get("action") or "none"
     dead = [str(one) for one in decision.get("dead") or facts.get("dead") or ()]
@@ -38,9 +38,10 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
     if facts.get("failure"):
         report.update(failure=facts["failure"], acted=bool(facts.get("acted")), next=[again])
     elif action == "none":
+        nothing = "" if truth.missing(facts) else ", and nothing is left to do"
         report.update(
             outcome="nothing_to_do",
-            sentence=f"There is a leader, and nothing is left to do. {look.arithmetic(facts['cluster'])}",
+            sentence=f"There is a leader{nothing}. {look.arithmetic(facts['cluster'])}",
         )
     elif action == "manual":
         report.update(
@@ -68,7 +69,7 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
         report.update(outcome="failed" if stopped else "done", sentence=_done(facts, report))
         if stopped:
             report["next"] = [again]
-    return report
+    return truth.hold_to(facts, report, {"quorum_loss_dead": dead})
 
 
 def _stopped(facts: t.Mapping[str, t.Any]) -> list[str]:
@@ -113,7 +114,7 @@ def _done(facts: t.Mapping[str, t.Any], report: Json) -> str:
         text += (
             f" Writable, with fewer copies than asked for: {look.listing(short)}. Add servers: they heal by themselves."
         )
-    else:
+    elif not truth.missing(facts):
         text += " Every stream is whole."
     if report.get("lost"):
         text += f" Lost since the backup: {look.listing(map(loss.name_of, report['lost']))}."

@@ -10,7 +10,7 @@ import typing as t
 
 from .._files.names import directory_of
 from . import cluster as look
-from . import loss
+from . import loss, truth
 from .inputs import InputError, one_of
 from .report import Json
 
@@ -134,7 +134,7 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
         report.update(outcome="planned", changed=True, sentence=f"{look.count(len(report['plan']), 'step')} to do.")
     else:
         report.update(_done(facts, server, decision, recovered))
-    return report
+    return truth.hold_to(facts, report, {"salvage_server": server, "salvage_store": facts.get("store")})
 
 
 def _results(facts: t.Mapping[str, t.Any], server: str) -> list[Json]:
