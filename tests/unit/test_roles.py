@@ -20,7 +20,7 @@ ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 SHARED, CONTROLLER = "common", "controller_content"
 VERBS = [path for path in ROLES if path.name not in (SHARED, CONTROLLER)]
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
-STAGES = ("preflight", "plan", "confirm", "act", "verify", "report")
+STAGES = ("preflight", "plan", "confirm", "act", "verify", "compare", "report")
 
 each_role = pytest.mark.parametrize("role", ROLES, ids=lambda path: path.name)
 each_verb = pytest.mark.parametrize("role", VERBS, ids=lambda path: path.name)

@@ -81,6 +81,10 @@ def test_what_a_person_accepts() -> None:
     assert not find_losses([now()], [BACKUP], [PICTURE], accepted=until)
     assert find_losses([now(messages=49, last_seq=49)], [BACKUP], [PICTURE], accepted=until)
     assert find_losses([], [BACKUP], [PICTURE], accepted=until)
+    # What is known from before the confirmation was lost before it; the picture of 2000 shows that it was there later.
+    then = [Accepted("APP", "S", 50, until=1500.0)]
+    assert not find_losses([now()], [BACKUP], [], accepted=then)
+    assert words(*find_losses([now()], [BACKUP], [PICTURE], accepted=then)) == ["stream_behind"]
     # An older backup than the picture begins earlier.
     later = Earlier(dataclasses.replace(LATER, messages=20, first_seq=41, first_ts=180 * SECOND), 2000.0)
     assert words(*find_losses([now()], [], [later])) == ["stream_recreated"]

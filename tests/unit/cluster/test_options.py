@@ -13,10 +13,16 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.natsops.jetstream.plugins.doc_fragments.cluster import ModuleDocFragment
-from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import cluster, cluster_rescue
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import (
+    cluster,
+    cluster_backups,
+    cluster_losses,
+    cluster_rescue,
+)
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.cluster_backups import read_backups
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import Context
 from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.errors import LastPictureError
+from ansible_collections.natsops.jetstream.plugins.module_utils._cluster.losses import Accepted
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.errors import NatsError, OptionsError
 from ansible_collections.natsops.jetstream.plugins.module_utils._nats.options import make_options
 from ansible_collections.natsops.jetstream.plugins.module_utils._repository.errors import PathError
@@ -132,3 +138,36 @@ def test_quorums_and_known_states() -> None:
     for wrong in every:
         with pytest.raises(OptionsError, match="known_states must map"):
             cluster_rescue._known_states(wrong)
+
+
+def test_what_is_given_up() -> None:
+    def read(*labels: str) -> list[Accepted]:
+        return cluster_losses.given_up(context([], given_up=list(labels)))
+
+    moment = datetime.datetime(2026, 11, 22, 10, 15, tzinfo=datetime.timezone.utc).timestamp()
+    assert read("A > S", "A > B > S @ 7", "A > S @ 7 @ 2026-11-22T10:15:00Z") == [
+        Accepted("A", "S"),
+        Accepted("A > B", "S", 7),
+        Accepted("A", "S", 7, moment),
+    ]
+    for label in (
+        "S",
+        " > S",
+        "A > ",
+        "A > S @ x",
+        "A > S @ ",
+        "A > S @ 7 @ soon",
+        "A > S @ 7 @ 2026-11-22T10:15:00Z @ 1",
+    ):
+        with pytest.raises(OptionsError, match="does not name a stream"):
+            read(label)
+
+
+def test_the_directories_of_older_sets_are_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    walked: list[str] = []
+    (tmp_path / "APP").mkdir()
+    monkeypatch.setattr(cluster_backups, "sets_of", lambda path: walked.append(path) or [])
+    older = cluster_backups.older_backups(context([], backups=[str(tmp_path)]))
+    assert walked == []
+    assert [older(("APP", name), lambda _state: True) for name in ("A", "B", "C")] == [None] * 3
+    assert sorted(walked) == sorted(map(str, (tmp_path, tmp_path / "APP")))
