@@ -42,6 +42,11 @@ def test_a_claim_fails_while_messages_are_missing(outcome: str) -> None:
     assert json.loads(shlex.split(given_up)[-1]) == {**AGAIN, "node_loss_given_up": ["APP > S"]}
 
 
+def test_a_loss_that_outlasted_all_retries_is_a_loss() -> None:
+    # Ansible marks such a task as failed although failed_when says that it is not.
+    assert held("done", LOST, exception="(traceback unavailable)", msg="")["details"]["missing"] == ["APP > S"]
+
+
 def test_without_findings_a_claim_stands() -> None:
     assert held("done", {**LOST, "id": "stream_no_leader"})["outcome"] == "done"
     assert truth.hold_to({}, {"verb": "node_loss", "outcome": "done"}, AGAIN)["outcome"] == "done"
@@ -50,7 +55,12 @@ def test_without_findings_a_claim_stands() -> None:
 def test_a_plan_names_what_is_missing() -> None:
     report = held("planned", LOST, AWAY)
     assert report["outcome"] == "planned"
-    assert report["warnings"] == ["APP > S: No live server has it. Restore it."]
+    told = "No live server has it. Restore it."
+    assert report["warnings"] == [f"APP > S: {told}", f"APP > T: {told}"]
+    # What the plan is about is not told twice.
+    compared = {"sources": True, "look": {"findings": [AWAY]}}
+    own = {"verb": "node_loss", "outcome": "planned", "plan": [{"step": "restore", "object": "APP > T"}]}
+    assert truth.hold_to({"compared": compared}, own, AGAIN)["warnings"] == []
 
 
 def test_a_stream_that_only_a_dead_server_has() -> None:
@@ -61,7 +71,9 @@ def test_a_stream_that_only_a_dead_server_has() -> None:
 
 
 def test_what_cannot_be_compared_is_not_claimed() -> None:
-    report = held("nothing_to_do", error="invalid_picture", msg="last_picture is damaged.")
+    look = {"error": "invalid_picture", "msg": "last_picture is damaged."}
+    report = {"verb": "node_loss", "outcome": "nothing_to_do"}
+    report = truth.hold_to({"compared": {"sources": True, "look": look}}, report, AGAIN)
     assert report["outcome"] == "failed"
     assert report["sentence"].endswith("could not be compared: last_picture is damaged.")
     assert held("done", sources=False)["warnings"][0].startswith("No backup and no last picture was found")
