@@ -165,8 +165,13 @@ def test_what_is_given_up() -> None:
 
 def test_the_directories_of_older_sets_are_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     walked: list[str] = []
+
+    def no_sets(path: str) -> list[object]:
+        walked.append(path)
+        return []
+
     (tmp_path / "APP").mkdir()
-    monkeypatch.setattr(cluster_backups, "sets_of", lambda path: walked.append(path) or [])
+    monkeypatch.setattr(cluster_backups, "sets_of", no_sets)
     older = cluster_backups.older_backups(context([], backups=[str(tmp_path)]))
     assert walked == []
     assert [older(("APP", name), lambda _state: True) for name in ("A", "B", "C")] == [None] * 3
