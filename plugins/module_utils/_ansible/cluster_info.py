@@ -81,19 +81,14 @@ Held = dict[str, Inventory]
 
 
 async def _held_by_dead(context: Context, picture: Picture, known: Known) -> Held:
-    """What each member whose JetStream does not run holds alone, by its name, as far as the options tell.
-
-    Not what a person has given up.
-    """
+    """What each member whose JetStream does not run holds alone and nobody gave up, as far as the options tell."""
     without = {one.peer for one in picture.servers if one.alive and one.member and not one.jetstream}
     dead = (picture.absent - picture.alive) | without
     gone = {(one.account, one.stream) for one in given_up(context, picture.accounts) if one.last_seq is None}
-    found = {}
-    for peer in sorted(dead):
-        inventory = await inventory_of(context, picture, peer, known)
-        kept = tuple(one for one in inventory.held if (one.account, one.stream) not in gone)
-        found[picture.server(peer).label] = dataclasses.replace(inventory, held=kept)
-    return found
+    return {
+        picture.server(peer).label: (await inventory_of(context, picture, peer, known)).without(gone)
+        for peer in sorted(dead)
+    }
 
 
 def _notes(held: Held) -> list[str]:

@@ -14,6 +14,7 @@ from .._nats.pages import read_pages
 from .backups import KnownBackup, newest, of_backups, with_backups
 from .held import AccountNames, Held, LastPicture, live_keys
 from .model import Picture
+from .states import Key
 from .views import Json
 
 
@@ -24,6 +25,12 @@ class Inventory:
     held: tuple[Held, ...]
     unknown: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+    def without(self, streams: t.Container[Key]) -> Inventory:
+        """The same without these streams and their consumers."""
+        return dataclasses.replace(
+            self, held=tuple(one for one in self.held if (one.account, one.stream) not in streams)
+        )
 
 
 def tells_itself(picture: Picture, peer: str) -> bool:

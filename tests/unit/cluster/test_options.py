@@ -142,10 +142,10 @@ def test_quorums_and_known_states() -> None:
 
 def test_what_is_given_up() -> None:
     def read(*labels: str) -> list[Accepted]:
-        return cluster_losses.given_up(context([], given_up=list(labels)))
+        return cluster_losses.given_up(context([], given_up=list(labels)), {"ID": "A"})
 
     moment = datetime.datetime(2026, 11, 22, 10, 15, tzinfo=datetime.timezone.utc).timestamp()
-    assert read("A > S", "A > B > S @ 7", "A > S @ 7 @ 2026-11-22T10:15:00Z") == [
+    assert read("ID > S", "A > B > S @ 7", "A > S @ 7 @ 2026-11-22T10:15:00Z") == [
         Accepted("A", "S"),
         Accepted("A > B", "S", 7),
         Accepted("A", "S", 7, moment),
@@ -172,7 +172,7 @@ def test_the_directories_of_older_sets_are_walked_once(tmp_path: Path, monkeypat
 
     (tmp_path / "APP").mkdir()
     monkeypatch.setattr(cluster_backups, "sets_of", no_sets)
-    older = cluster_backups.older_backups(context([], backups=[str(tmp_path)]))
+    older = cluster_backups.older_backups(context([], backups=[str(tmp_path)]), {})
     assert walked == []
     assert [older(("APP", name), lambda _state: True) for name in ("A", "B", "C")] == [None] * 3
     assert sorted(walked) == sorted(map(str, (tmp_path, tmp_path / "APP")))
