@@ -117,8 +117,7 @@ class Record:
 
     def entries(self) -> dict[str, Entry]:
         """The entries by stream. Raises InvalidBackupError for one that cannot be read: its stream may be deleted."""
-        mine = [entry for entry in self.read_all() if entry.account == self._account and self.wanted(entry.stream)]
-        return {entry.stream: entry for entry in mine}
+        return {entry.stream: entry for entry in self.read_all() if self.wanted(entry.stream)}
 
     def read_all(self) -> list[Entry]:
         """The entries, of whatever account. Raises InvalidBackupError."""
@@ -147,7 +146,12 @@ class Record:
         )
 
     def elsewhere(self, entry: Entry) -> str:
-        """Why an entry is not for this cluster, or nothing."""
+        """Why an entry is not for this account and cluster, or nothing. What is not known counts as the same."""
+        if entry.account and self._account and entry.account != self._account:
+            return (
+                f"it was held in the account {entry.account}, and these credentials are of {self._account}: give those"
+                " of that one"
+            )
         if entry.cluster in ("", self._cluster):
             return ""
         return (

@@ -13,7 +13,10 @@ from ..._nats.errors import ApiError, RequestTimeoutError
 
 PATIENCE = 2.0
 #: "stream is offline"
-OFFLINE = 10118
+OFFLINE_CODE = 10118
+#: What becomes of a question: there is no such stream; the cluster knows that all its servers are gone, and changes it
+#: no more; nobody says anything; an answer.
+GONE, OFFLINE, SILENT, ANSWERS = "gone", "offline", "silent", "answers"
 
 
 async def delete(js: JetStream, name: str) -> None:
@@ -26,14 +29,16 @@ async def delete(js: JetStream, name: str) -> None:
                 raise
 
 
-async def offline(js: JetStream, name: str) -> bool:
-    """Whether the cluster knows that all servers of a stream are gone: then it changes it no more."""
+async def state_of(js: JetStream, name: str) -> str:
+    """What becomes of a question about a stream: one of the words above."""
     try:
         await js.call(f"STREAM.INFO.{name}", timeout=PATIENCE, what=f"stream {name}")
     except ApiError as exc:
-        if exc.err_code == OFFLINE:
-            return True
+        if exc.error == "stream_not_found":
+            return GONE
+        if exc.err_code == OFFLINE_CODE:
+            return OFFLINE
         raise
     except RequestTimeoutError:
-        return False
-    return False
+        return SILENT
+    return ANSWERS

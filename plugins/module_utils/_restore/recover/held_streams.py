@@ -19,7 +19,7 @@ from ..._repository.compare import MARKER, interrupted
 from ..._repository.held_record import Entry, Record
 from ..._repository.manifest import Manifest
 from . import recreated
-from .dead_leader import delete, offline
+from .dead_leader import OFFLINE, delete, state_of
 from .servers import Servers
 
 _PATIENCE = 15.0
@@ -73,7 +73,7 @@ class Recorded:
             return await self._judge_live(js, entry, info, manifest, path)
         own = entry.placement or manifest.config.get("placement")
         chosen, why = await servers.choose(own, self._placement)
-        if silent and (why or chosen is None or not await offline(js, entry.stream)):
+        if silent and (why or chosen is None or await state_of(js, entry.stream) != OFFLINE):
             reason = f"no server answers for it, and {why}" if why else "no server answers for it"
             return Verdict("unreachable", manifest, path, reason=reason)
         if why:

@@ -22,7 +22,7 @@ from ..._repository.manifest import Manifest
 from ..before.relax import probe_name
 from ..before.trial import prove, question
 from . import recreated
-from .dead_leader import OFFLINE, PATIENCE, delete, offline
+from .dead_leader import ANSWERS, GONE, OFFLINE, OFFLINE_CODE, PATIENCE, delete, state_of
 from .servers import Servers
 
 _PATIENCE_NEW = 15.0
@@ -77,7 +77,7 @@ async def hold(
         for name, entry in holding.entries.items()
         if entry.phase == held_record.DELETED and name not in there
     ]
-    return list(await asyncio.gather(*jobs))
+    return [one for one in await asyncio.gather(*jobs) if one is not None]
 
 
 def _alone(config: Json) -> bool:
@@ -99,37 +99,46 @@ class _Holding:
         self._check = check
         self.entries = record.entries()
 
-    async def one(self, manifest: Manifest, *, gone: bool) -> Held:
-        """Hold one stream; what fails is in the result."""
+    async def one(self, manifest: Manifest, *, gone: bool) -> Held | None:
+        """Hold one stream; what fails is in the result. Nothing for one that answers by now."""
         try:
             return await self._one(manifest, gone)
         except NatsError as exc:
             return Held(manifest.stream, "failed", exc.message, changed=False)
 
-    async def again(self, entry: Entry) -> Held:
+    async def again(self, entry: Entry) -> Held | None:
         """Make a stream anew that an earlier run deleted."""
         _place, manifest, wrong = self._record.backup(entry)
         if manifest is None:
             return Held(entry.stream, "failed", f"{wrong}. An earlier run deleted the stream", changed=False)
         return await self.one(manifest, gone=True)
 
-    async def _one(self, manifest: Manifest, gone: bool) -> Held:
+    async def _one(self, manifest: Manifest, gone: bool) -> Held | None:
         name = manifest.stream
         entry = self.entries.get(name)
         elsewhere = self._record.elsewhere(entry) if entry is not None else ""
         if elsewhere:
             return Held(name, "failed", elsewhere, changed=False)
-        chosen, why = await self._servers.choose(manifest.config.get("placement"), self._placement)
+        state = GONE if gone else await state_of(self._js, name)
+        if state == ANSWERS or (state == GONE and not gone):
+            return None
+        before = entry.placement if gone and entry is not None else None
+        chosen, why = await self._servers.choose(before or manifest.config.get("placement"), self._placement)
+        chosen = chosen or before
         if why and gone:
             return Held(name, "failed", f"an earlier run deleted it, and {why}", changed=False)
         if why:
             return self._left(manifest, f"{_LEFT}: {why}")
         if chosen is None and not gone and await self._is_held(manifest):
             return Held(name, "held", "its subjects were taken away already", changed=False)
+        return await self._carry_out(manifest, chosen, state, gone)
+
+    async def _carry_out(self, manifest: Manifest, chosen: Json | None, state: str, gone: bool) -> Held:
+        name = manifest.stream
         config = recreated.held_config(manifest.config)
         if chosen is not None:
             config = {**config, "placement": chosen}
-        anew = gone or chosen is not None or await offline(self._js, name)
+        anew = chosen is not None or state in (GONE, OFFLINE)
         if anew and not gone:
             refused = await self._refused(manifest, config)
             if refused:
@@ -206,7 +215,7 @@ class _Holding:
                     raise
                 await asyncio.sleep(0.5)
         except ApiError as exc:
-            if exc.err_code != OFFLINE:
+            if exc.err_code != OFFLINE_CODE:
                 raise
             return False
         return True
