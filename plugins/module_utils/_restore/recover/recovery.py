@@ -99,8 +99,9 @@ class Recovery:
         """Restore and move all that was made anew; what is as it was is not in the results."""
         names = {*self._known, *self._recorded.entries}
         listing = await self._session.run(lambda js: settled_streams(js, names, patience))
-        live = {info.name: info for info in listing.items}
         silent = {*listing.missing, *listing.offline}
+        # Of a stream whose servers are all gone, the list has an entry without a state.
+        live = {info.name: info for info in listing.items if info.name not in silent}
         self._verdicts = await self._session.run(lambda js: self._recorded.judge(js, live, silent))
         results, empty = self._sorted(live, silent)
         results += await self._restore(empty, live)
