@@ -90,6 +90,7 @@ def test_an_older_meta_leader_among_newer_servers(make_cluster: Any, apps: list[
     info = kit.run("cluster_info", cluster, sample_interval=0)
     (mixed,) = [one for one in info["findings"] if one["id"] == "mixed_lines"]
     assert "jetstream_leader_stepdown with preferred n1" in mixed["remedy"]
+    kit.found_by_each(cluster, "mixed_lines", "line_with_data_loss_bugs", sample_interval=0)
     removed = kit.run("peer_remove", cluster, peer="n4", accounts=kit.accounts(cluster), wait_timeout=15)
     assert "no new replicas until one of those leads it" in kit.warned(removed) + removed.get("msg", "")
     assert kit.run("leader_stepdown", cluster, preferred="n1")["leader"] == "n1"
@@ -173,6 +174,8 @@ def test_consumers_of_a_dead_server_hold_up_its_evacuation(make_cluster: Any, ap
     assert kit.run("peer_evacuate", cluster, check=True, **wanted)["changed"] is False
     assert kit.run("peer_evacuate", cluster, **wanted)["changed"] is False
     kit.refused(kit.run("peer_remove", cluster, peer=home, accounts=kit.accounts(cluster)), "data_loss")
+    kit.found_by_each(cluster, "stream_moving")
+    kit.found_by_each(cluster, "consumer_missing", user="app")
     cluster.node(home).start(wait=False)
     alive = sorted({"n1", "n2", "n3", "n4"} - {home})
     wait_for(lambda: kit.server_of(cluster, "A") == alive, 60, "the stream to be moved off")
@@ -192,7 +195,7 @@ def test_a_server_that_runs_without_jetstream(make_cluster: Any, apps: list[kit.
     cluster.node(home).start(wait=False)
     cluster.node(home).wait_listening()
     wanted = {"accounts": kit.accounts(cluster)}
-    wait_for(lambda: kit.findings(kit.run("cluster_info", cluster)) >= {"jetstream_disabled"}, 30, "it to be seen")
+    kit.found_by_each(cluster, "jetstream_disabled")
     info = kit.run("cluster_info", cluster, **wanted)
     assert (info["meta"]["live_voters"], info["status"]) == (3, "critical")
     assert [one["name"] for one in info["only_on_dead"]] == ["APP > ONE"]

@@ -14,8 +14,6 @@ from .._nats.errors import NatsError
 class ClusterError(NatsError):
     """Base of this package's errors. C(changed) and C(values) are what was done and is known by then."""
 
-    error = "cluster_error"
-
     def __init__(
         self,
         message: str,
@@ -50,8 +48,6 @@ class UnknownDomainError(ClusterError):
 
 class RefusedError(ClusterError):
     """The plan is not safe; nothing was touched. C(error) is the word of the first reason."""
-
-    error = "refused"
 
 
 class NotWholeError(ClusterError):

@@ -245,3 +245,28 @@ def not_leader(cluster: Cluster, *names: str) -> None:
         run("leader_stepdown", cluster)
         time.sleep(0.5)
     raise AssertionError(f"{names} keep leading")
+
+
+def through_each(cluster: Any, module: str, user: Any = "sys", **params: Any) -> dict[str, dict[str, Any]]:
+    """The results of a module that is connected to each live server alone, by the server's name; all at the same time."""
+    runs = {node.name: start(module, cluster, user, **{"servers": [node.url], **params}) for node in cluster.running}
+    return {name: finish(process) for name, process in runs.items()}
+
+
+def found_by_each(cluster: Any, *ids: str, user: Any = "sys", timeout: float = 90.0, **params: Any) -> None:
+    """Hold that jetstream_cluster_info has these findings whichever live server it is connected to."""
+    deadline = time.monotonic() + timeout
+    while True:
+        looks = through_each(cluster, "cluster_info", user, **params)
+        assert not any(look.get("failed") for look in looks.values()), looks
+        lacking = {name: sorted(set(ids) - findings(look)) for name, look in looks.items()}
+        if not any(lacking.values()):
+            return
+        seen = {name: sorted(findings(look)) for name, look in looks.items()}
+        assert time.monotonic() < deadline, f"not found through {lacking}; found: {seen}"
+
+
+def refused_by_each(cluster: Any, module: str, *words: str, **params: Any) -> None:
+    """Hold that a module refuses for just these reasons, the first one first, whichever live server it talks to."""
+    for result in through_each(cluster, module, **params).values():
+        refused(result, *words)
