@@ -46,8 +46,8 @@ def test_before_a_loss(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -
     kit.refused_by_each(cluster, "peer_remove", "no_spare", peer="n2", **spare)
     for result in kit.through_each(cluster, "cluster_info", simulate_loss=["n9"]).values():
         assert result["error"] == "unknown_server"
-    (tmp_path / "file").write_text("no repository", encoding="utf-8")
-    for path, word in ((tmp_path / "none", "path_not_found"), (tmp_path / "file", "path_not_backup")):
+    (tmp_path / "empty").mkdir()
+    for path, word in ((tmp_path / "none", "path_not_found"), (tmp_path / "empty", "path_not_backup")):
         for result in kit.through_each(cluster, "cluster_info", backups=[str(path)]).values():
             assert result["error"] == word
     # Servers take a tab in their name, and a fourth member adds no safety.

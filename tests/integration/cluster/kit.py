@@ -248,7 +248,7 @@ def not_leader(cluster: Cluster, *names: str) -> None:
 
 
 def through_each(cluster: Any, module: str, user: Any = "sys", **params: Any) -> dict[str, dict[str, Any]]:
-    """The results of a module that is connected to each live server alone, by the server's name; all at the same time."""
+    """The results of a module that is connected to each live server alone, by server; all at once."""
     runs = {node.name: start(module, cluster, user, **{"servers": [node.url], **params}) for node in cluster.running}
     return {name: finish(process) for name, process in runs.items()}
 

@@ -18,8 +18,8 @@ PAGE = (checkout.ROOT / "docs" / "words.md").read_text(encoding="utf-8")
 INTEGRATION = checkout.ROOT / "tests" / "integration"
 FILES = [*MODULE_UTILS.glob("_cluster/*.py"), *MODULE_UTILS.glob("_ansible/cluster*.py")]
 HOW = """
-Add a row to docs/words.md: the word, and the test of tests/integration in which it fires on a real cluster. Connect to each
-live server there: kit.found_by_each and kit.refused_by_each do so (tests/integration/test_words_through_each.py)."""
+Add a row to docs/words.md: the word, and the test of tests/integration in which it fires on a real cluster. Connect to
+each live server there, as tests/integration/test_words_through_each.py does by kit.found_by_each."""
 
 
 def finding_words(source: str) -> set[str]:
@@ -29,7 +29,7 @@ def finding_words(source: str) -> set[str]:
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Finding", "_Loss"):
             first = node.args[0]
             if isinstance(first, ast.JoinedStr):
-                end = "".join(part.value for part in first.values if isinstance(part, ast.Constant))
+                end = "".join(str(part.value) for part in first.values if isinstance(part, ast.Constant))
                 found |= {kind + end for kind in ("stream", "consumer")}
             else:
                 words = set(texts(first))
@@ -48,12 +48,16 @@ FINDINGS, ERRORS, UNSEEN = (_table(heading) for heading in ("Findings", "Refusal
 
 
 def _tests() -> Iterator[tuple[str, str]]:
+    """Each integration test with its own source, its decorators and the constants of its file."""
     for path in INTEGRATION.rglob("test_*.py"):
         text = path.read_text(encoding="utf-8")
-        for node in ast.parse(text).body:
+        body = ast.parse(text).body
+        constants = [ast.unparse(node) for node in body if isinstance(node, (ast.Assign, ast.AnnAssign))]
+        for node in body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
-                yield f"{path.name}::{node.name}", "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+                own = text.splitlines()[first - 1 : node.end_lineno]
+                yield f"{path.name}::{node.name}", "\n".join([*own, *constants])
 
 
 TESTS = dict(_tests())
@@ -69,7 +73,9 @@ def test_every_word_of_the_code_is_listed_and_no_other(kind: str, listed: dict[s
 
 
 def test_what_is_called_unseen_is_a_word_without_a_test() -> None:
-    words = {word for path in FILES for of in (finding_words, words_in) for word in of(path.read_text(encoding="utf-8"))}
+    words = {
+        word for path in FILES for of in (finding_words, words_in) for word in of(path.read_text(encoding="utf-8"))
+    }
     assert set(UNSEEN) <= words
     assert set(UNSEEN) & (set(FINDINGS) | set(ERRORS)) == set()
 
