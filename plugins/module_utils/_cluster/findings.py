@@ -112,10 +112,10 @@ def _servers(picture: Picture) -> Found:
     for version in sorted(set(versions.values())):
         dangers = known_dangers(Line.of(version))
         if dangers:
-            names = tuple(sorted(name for name, one in versions.items() if one == version))
+            ones = tuple(sorted(name for name, one in versions.items() if one == version))
             detail = f"{version}: {'; '.join(dangers)}."
             remedy = "Upgrade to the newest release of 2.15, or leave undone what is named."
-            yield Finding("line_with_data_loss_bugs", INFO, names, detail, remedy)
+            yield Finding("line_with_data_loss_bugs", INFO, ones, detail, remedy)
     for server in live:
         yield from _server(server)
 
