@@ -55,6 +55,28 @@ def test_before_a_loss(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -
     kit.found_by_each(cluster, "white_space_in_name", "meta_even_size")
 
 
+def test_the_clock_of_the_host_that_asks_is_wrong(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All servers of a test share a clock, so that of the module goes wrong.
+    shifted = "import time\nreal = time.time\ntime.time = lambda: real() + 60\n"
+    (tmp_path / "sitecustomize.py").write_text(shifted, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    kit.found_by_each(cluster, "clock_skew")
+
+
+@pytest.mark.slow
+def test_a_removed_server_runs_again(make_cluster: Any) -> None:
+    cluster = make_cluster(size=4)
+    kit.not_leader(cluster, "n4")
+    cluster.node("n4").kill()
+    removed = kit.run("peer_remove", cluster, peer="n4", accept_data_loss=True)
+    assert removed["changed"] is True, removed
+    cluster.node("n4").start(wait=False)
+    cluster.node("n4").wait_listening()
+    kit.found_by_each(cluster, "zombie_server", **ONCE)
+
+
 @pytest.mark.slow
 def test_one_of_three_is_dead(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
     cluster = make_cluster(size=3, tags=kit.tags(3))
