@@ -170,3 +170,43 @@ def test_three_of_five_are_dead(make_cluster: Any, apps: list[kit.App]) -> None:
     rescued = kit.run("meta_rescue", cluster, **every)
     assert rescued["changed"] is True, rescued
     kit.found_by_each(cluster, "meta_rescue_in_force", **ONCE)
+
+
+@pytest.mark.slow
+def test_two_of_six_have_one_name(make_cluster: Any) -> None:
+    cluster = make_cluster(size=5)
+    kit.not_leader(cluster, "n5")
+    twin = cluster._make_node("n3")  # the cluster's own way in refuses a name that runs already
+    twin.start(wait=False)
+    twin.wait_listening()
+
+    def named_n3(node: Any) -> int:
+        routes = node.monitor("/routez").get("routes") or []
+        return len({route["remote_id"] for route in routes if route["remote_name"] == "n3"})
+
+    others = [node for node in cluster.nodes if node.name != "n3"]
+    wait_for(lambda: all(named_n3(node) == 2 for node in others), 30, "routes to both servers named n3")
+
+    def untrusted() -> None:
+        for node in cluster.running:
+            look = kit.run("cluster_info", cluster, servers=[node.url], **ONCE)
+            assert "duplicate_server_name" in kit.findings(look), (node, look["findings"])
+            assert look["trusted"] is False
+
+    untrusted()
+    accept = {"allow_online": True, "accept_data_loss": True}
+    for node in cluster.running:
+        through = {"servers": [node.url]}
+        evacuating = kit.start("peer_evacuate", cluster, peer="n1", **through)
+        kit.refused(kit.run("peer_remove", cluster, peer="n5", **accept, **through), "ambiguous_server")
+        kit.refused(kit.finish(evacuating), "ambiguous_server")
+        stepdown = kit.run("leader_stepdown", cluster, **through)
+        assert (stepdown["error"], stepdown["changed"]) == ("ambiguous_server", False), stepdown
+    assert cluster.node("n1").monitor("/jsz")["meta_cluster"]["cluster_size"] == 5
+    # Without a quorum: nobody may be made to lead with a vote that two servers have.
+    dead = ["n1", "n2", "n4"]
+    for name in dead:
+        cluster.node(name).kill()
+    untrusted()
+    for node in cluster.running:
+        kit.refused(kit.run("meta_rescue", cluster, confirmed_dead=dead, servers=[node.url]), "ambiguous_server")
