@@ -13,12 +13,15 @@ from typing import Any
 import nats
 import pytest
 
+from integration import rounds
 from integration.cluster import kit
 from integration.runbook import Ran, Runbooks
 from integration.test_losses import follow
 from integration.test_role_node_loss import stocked
 from integration.test_role_quorum_loss import stocked as on_three
-from servers import wait_for
+from servers import oracle, wait_for
+from servers.fixtures import MakeServer
+from servers.samples import make_streams
 
 
 def held_red(ran: Ran, *labels: str, outcome: str = "failed") -> None:
@@ -139,3 +142,21 @@ def test_a_server_is_emptied_while_a_stream_is_missing(make_cluster: Any, apps: 
     assert healed.report["sentence"].startswith(f"{home} is empty"), healed.report["sentence"]
     assert cluster.node(home).monitor("/jsz")["streams"] == 0
     assert app.lost("B") == []
+
+
+@pytest.mark.timeout(600)
+def test_streams_that_a_restore_of_the_cluster_left_out(make_server: MakeServer, tmp_path: Path) -> None:
+    server = make_server()
+    make_streams(server, ["PLAIN", "EMPTY"])
+    runbooks = Runbooks(server, tmp_path)
+    assert runbooks.run("backup").code == 0
+    rounds.delete_all(server)
+    own = {"cluster_loss_confirm": "n1", "cluster_loss_streams": ["EMPTY"]}
+    for _time in range(2):
+        held_red(runbooks.run("cluster_loss", **own), "APP > PLAIN")
+    assert oracle.stream_names(server) == ["EMPTY"]
+    meant = runbooks.run("cluster_loss", **own, cluster_loss_given_up=["APP > PLAIN"])
+    assert (meant.code, meant.report["outcome"]) == (0, "nothing_to_do"), meant.output
+    whole = runbooks.run("cluster_loss", cluster_loss_confirm="n1")
+    assert (whole.code, whole.report["outcome"]) == (0, "done"), whole.output
+    assert sorted(oracle.stream_names(server)) == ["EMPTY", "PLAIN"]
