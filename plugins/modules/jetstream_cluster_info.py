@@ -184,7 +184,8 @@ simulation:
   description: >-
     What the loss of O(simulate_loss) would do. C(safe); C(meta) with its arithmetic; C(counts); and C(effects), one for
     each stream and consumer, with C(effect) (V(survives), V(loses_redundancy), V(loses_quorum) or V(loses_data)),
-    C(heals) and C(onto) which servers once the lost ones are removed, and C(needs_backup).
+    C(heals) and C(onto) which servers once the lost ones are removed, and C(needs_backup). C(unproven) says of lost servers
+    that do not list what they hold what that may be; with any of them C(safe) is false.
   returned: when O(simulate_loss) is given
   type: dict
 duration:

@@ -90,9 +90,16 @@ streams:
   type: list
   elements: str
 left:
-  description: How many streams and consumers the server still has.
+  description:
+    - How many streams and consumers the server still has.
+    - For a server that does not list them, how many it was last known to hold that no other server is seen to have.
+    - Null where nobody can say.
   returned: when it was waited for
   type: int
+unproven:
+  description: What had a copy on the server and is not seen on another server, and why; empty after a success.
+  returned: when it was waited for
+  type: dict
 degraded:
   description: Streams that cannot be moved, or not by waiting.
   returned: when it was planned
@@ -125,7 +132,7 @@ err_code:
 """
 
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible import python  # noqa: F401 - first  # pylint: disable=unused-import
-from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.cluster_change import EVACUATE, evacuate
+from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.cluster_evacuate import EVACUATE, evacuate
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.module import run_module
 
 

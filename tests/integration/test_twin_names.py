@@ -90,7 +90,8 @@ def test_a_name_that_two_servers_bear(twins: Any) -> None:
 @pytest.mark.timeout(300)
 def test_runbooks_see_it(twins: Any, tmp_path: Any) -> None:
     """The connection that a runbook is given is to one of the twins."""
-    runbooks = Runbooks(Through(twins, twins.nodes[3]), tmp_path, assess_sample_interval=1.0)
+    through: Any = Through(twins, twins.nodes[3])
+    runbooks = Runbooks(through, tmp_path, assess_sample_interval=1.0)
     ran = runbooks.run("assess")
     assert "duplicate_server_name" in {one["id"] for one in ran.report["details"]["findings"]}, ran.output
     assert ran.report["details"]["status"] == "critical"

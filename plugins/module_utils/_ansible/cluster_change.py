@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Removal and evacuation of a server: plan, refuse or act, and see it through."""
+"""Removal of a server: plan, refuse or act, and see it through."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import typing as t
 
 from .._cluster import actions, lines
 from .._cluster.errors import NotWholeError, RefusedError
-from .._cluster.evacuation import held_up, plan_evacuation, touched, under_way
 from .._cluster.model import Picture, Server
 from .._cluster.plan import Plan, Refusal, listing, resolve
 from .._cluster.removal import plan_removal
-from .._cluster.wait import Progress, holds, progress, until
+from .._cluster.wait import Progress, progress, until
 from .._cluster.watch import Watch
 from .._nats.answers import peer_id
 from .._nats.errors import NatsError
@@ -38,7 +37,6 @@ REMOVE = (
         )
     )
 )
-EVACUATE = HOLDINGS.merge(wait_options(600.0)).merge(ArgumentSpec({"peer": {"type": "str", "required": True}}))
 
 
 def _hopeless(picture: Picture) -> bool:
@@ -61,13 +59,13 @@ def _members(picture: Picture, without: str = "") -> list[str]:
     return sorted(picture.server(peer).label for peer in members if peer != without)
 
 
-def _nobody(context: Context) -> Plan:
+def nobody(context: Context) -> Plan:
     """The plan for a server that nobody lists: its id is computed, for groups that may still have it as a peer."""
     wanted = str(context.params["peer"])
     return Plan(Server(peer_id(wanted), wanted), False)
 
 
-def _not_a_member(context: Context, picture: Picture) -> str:
+def not_a_member(context: Context, picture: Picture) -> str:
     return (
         f"{context.params['peer']!r} is in no server's list of members, which is true of a removed server and of a"
         f" typing error alike. Members: {', '.join(_members(picture))}."
@@ -83,8 +81,8 @@ async def remove(context: Context) -> Outcome:
         if target and not _hopeless(picture) and await until_cut_off(context, watch, picture, {target.peer}):
             picture, target = await picture_and_target(context, watch)
         if target is None:
-            plan = _nobody(context)
-            _check_leader(picture)
+            plan = nobody(context)
+            check_leader(picture)
         else:
             plan = plan_removal(
                 picture,
@@ -97,12 +95,12 @@ async def remove(context: Context) -> Outcome:
             )
         values = {**plan.values(), "members": _members(picture)}
         if not plan.needed:
-            _check_leader(picture)
+            check_leader(picture)
             unfinished = progress(picture, plan.target.peer, {}).pending
             if context.params["wait"] and unfinished and not context.check_mode:
                 # A run that ended early may have removed it: what that one would have waited for is waited for here.
                 values.update(await _wait_whole(context, watch, plan, changed=False))
-            return Outcome(False, values, _diff(values["members"], ""), (_not_a_member(context, picture),))
+            return Outcome(False, values, _diff(values["members"], ""), (not_a_member(context, picture),))
         plan.check()
         values["members"] = _members(picture, plan.target.peer)
         diff = _diff(_members(picture), plan.target.label)
@@ -118,7 +116,7 @@ async def remove(context: Context) -> Outcome:
             values.update(
                 await _wait_whole(context, watch, plan, changed=sent.changed) if context.params["wait"] else {}
             )
-            warnings += _left_degraded(values)
+            warnings += left_degraded(values)
         except NotWholeError:
             raise
         except NatsError as exc:
@@ -127,7 +125,7 @@ async def remove(context: Context) -> Outcome:
         return Outcome(sent.changed, values, diff, warnings)
 
 
-def _check_leader(picture: Picture) -> None:
+def check_leader(picture: Picture) -> None:
     """Whether someone is no member can be said by a leader with a majority only."""
     meta = picture.meta
     if meta is not None and (not meta.has_quorum or not meta.leader):
@@ -156,12 +154,12 @@ async def _wait_whole(context: Context, watch: Watch, plan: Plan, *, changed: bo
     picture, finished = await until(
         watch, done, timeout=context.params["wait_timeout"], interval=context.params["wait_interval"]
     )
-    values = _progress_values(state[0])
+    values = progress_values(state[0])
     if not finished:
         advice = lines.stalled_by_leader(picture) or "Look at the servers' logs and at jetstream_cluster_info."
         raise NotWholeError(
             f"{plan.target.label} is no member any more, but {len(state[0].pending)} streams or consumers are not whole"
-            f" after {context.params['wait_timeout']:g} s: {_reasons(state[0].pending)}. {advice} Run again to go on"
+            f" after {context.params['wait_timeout']:g} s: {reasons_of(state[0].pending)}. {advice} Run again to go on"
             " waiting. Where a stream still lists the removed server, use the option stream.",
             changed=changed,
             values={**plan.values(), **values},
@@ -169,81 +167,17 @@ async def _wait_whole(context: Context, watch: Watch, plan: Plan, *, changed: bo
     return values
 
 
-def _left_degraded(values: dict[str, t.Any]) -> tuple[str, ...]:
+def left_degraded(values: dict[str, t.Any]) -> tuple[str, ...]:
     """A warning about what is not whole and will not become so by waiting."""
     reasons = values.get("reasons") or {}
     if not reasons:
         return ()
-    return (f"{len(reasons)} streams or consumers are not whole, and waiting does not help: {_reasons(reasons)}.",)
+    return (f"{len(reasons)} streams or consumers are not whole, and waiting does not help: {reasons_of(reasons)}.",)
 
 
-def _progress_values(state: Progress) -> dict[str, t.Any]:
+def progress_values(state: Progress) -> dict[str, t.Any]:
     return {"whole": state.whole, "pending": state.pending, "degraded": sorted(state.excused), "reasons": state.excused}
 
 
-def _reasons(pending: dict[str, str]) -> str:
+def reasons_of(pending: dict[str, str]) -> str:
     return listing((f"{label} ({why})" for label, why in sorted(pending.items())), 10)
-
-
-async def evacuate(context: Context) -> Outcome:
-    """C(jetstream_peer_evacuate)."""
-    async with changing(context) as watch:
-        picture, target = await picture_and_target(context, watch)
-        if target is None:
-            _check_leader(picture)
-            return Outcome(False, _nobody(context).values(), warnings=(_not_a_member(context, picture),))
-        plan = plan_evacuation(picture, target, await inventory_of(context, picture, target.peer))
-        streams = [stream.label for stream in touched(picture, target.peer)]
-        values = {**plan.values(), "streams": streams}
-        if not plan.needed:
-            plan.check()
-            warnings = plan.warnings
-            if picture.meta and target.peer not in picture.meta.members:
-                warnings = (_not_a_member(context, picture),)
-            return Outcome(False, values, warnings=warnings)
-        plan.check()
-        changed = not under_way(picture, target.peer)
-        diff = {"before": {"streams": streams}, "after": {"streams": []}} if changed else None
-        if context.check_mode:
-            return Outcome(changed, values, diff, plan.warnings)
-        # Where it is under way already it does no harm, and takes in what a move of single streams does not.
-        await actions.evacuate_server(watch, target)
-        warnings = plan.warnings
-        try:
-            values.update(await _wait_empty(context, watch, plan, changed=changed) if context.params["wait"] else {})
-            warnings += _left_degraded(values)
-        except NotWholeError:
-            raise
-        except NatsError as exc:
-            return Outcome(changed, values, diff, warnings, exc)
-        return Outcome(changed, values, diff, warnings)
-
-
-async def _wait_empty(context: Context, watch: Watch, plan: Plan, *, changed: bool) -> dict[str, t.Any]:
-    state: list[Progress] = []
-    left: list[int] = []
-    targets: dict[str, int] = {}
-    peer = plan.target.peer
-
-    def done(picture: Picture) -> bool:
-        waiting = held_up(picture, peer)
-        state.append(progress(picture, peer, targets).excuse(waiting))
-        left.append(holds(picture.server(peer)))
-        del state[:-1], left[:-1]
-        moving = any(item.group.desired and item.label not in waiting for item in picture.groups())
-        return not state[0].pending and not left[0] and not moving
-
-    _picture, finished = await until(
-        watch, done, timeout=context.params["wait_timeout"], interval=context.params["wait_interval"]
-    )
-    values = {**_progress_values(state[0]), "left": left[0]}
-    if not finished:
-        raise NotWholeError(
-            f"The evacuation of {plan.target.label} is under way, but not done after"
-            f" {context.params['wait_timeout']:g} s: it still has {left[0]} streams and consumers;"
-            f" {_reasons(state[0].pending) or 'moves are under way'}. Run again to go on waiting; do not remove the"
-            " server yet.",
-            changed=changed,
-            values={**plan.values(), **values},
-        )
-    return values

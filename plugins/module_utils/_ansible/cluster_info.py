@@ -73,7 +73,7 @@ async def info(context: Context) -> Outcome:
     }
     if params["simulate_loss"]:
         lost = select(picture, params["simulate_loss"])
-        values["simulation"] = simulation_values(picture, simulate(picture, lost))
+        values["simulation"] = simulation_values(picture, simulate(picture, lost, held))
     return Outcome(False, values, warnings=tuple(warnings))
 
 

@@ -103,6 +103,27 @@ def held_up(picture: Picture, peer: str) -> dict[str, str]:
     return found
 
 
+def not_proven(before: Picture, now: Picture, peer: str) -> dict[str, str]:
+    """What had a copy on C(peer) before and is not seen on another server now; labels and why.
+
+    A server that stopped to list what it has may still have it all, so its silence proves nothing. Consumers that are
+    not durable end by themselves.
+    """
+    there = {(item.kind, item.label): item.group for item in now.groups()}
+    found: dict[str, str] = {}
+    for item in before.groups():
+        if peer not in item.group.peers or not getattr(item, "durable", True):
+            continue
+        group = there.get((item.kind, item.label))
+        if group is None:
+            found[item.label] = "no live server shows it any more"
+        elif not any(one.alive and one.present and not one.pending and one.peer != peer for one in group.replicas):
+            found[item.label] = "no other live server has a copy"
+        elif not group.leader:
+            found[item.label] = "it has no leader"
+    return found
+
+
 def _stuck(picture: Picture, stream: Stream, gone: frozenset[str]) -> bool:
     onto, lacking = replacements(picture, stream, gone)
     return len(onto) < lacking

@@ -100,8 +100,8 @@ def _servers(picture: Picture) -> Found:
         severity = WARNING if picture.ambiguous else INFO
         yield Finding("several_meta_groups", severity, (), detail, remedy)
     if picture.duplicates:
-        names = ", ".join(picture.duplicates)
-        detail = f"More than one live server is named {names}. They have one peer id, so their votes cannot be counted."
+        shared = ", ".join(picture.duplicates)
+        detail = f"More than one live server is named {shared}. They have one peer id: their votes cannot be counted."
         remedy = "Stop the server that was started by mistake. Give it a name of its own before it starts again."
         yield Finding("duplicate_server_name", CRITICAL, picture.duplicates, detail, remedy)
     if len({Line.of(version).version[:2] for version in versions.values()}) > 1:

@@ -183,6 +183,7 @@ def simulation_values(picture: Picture, simulation: Simulation) -> Json:
     return {
         "lost": sorted(picture.server(peer).label for peer in simulation.lost),
         "safe": simulation.safe,
+        "unproven": list(simulation.unproven),
         "meta": {
             "effect": SURVIVES if survives else "loses_quorum",
             "size": size,

@@ -11,8 +11,10 @@ import typing as t
 
 from .errors import UnknownServerError
 from .groups import Consumer, Stream
+from .inventory import Inventory, tells_itself
 from .model import Picture
 from .placement import replacements
+from .plan import listing
 from .quorum import LOSES_DATA, LOSES_QUORUM, LOSES_REDUNDANCY, SURVIVES, fate, meta_after_loss
 
 
@@ -30,12 +32,16 @@ class Effect:
 
 @dataclasses.dataclass(frozen=True)
 class Simulation:
-    """The effect of losing C(lost) (peer ids) on everything; C(safe) if every group keeps a majority."""
+    """The effect of losing C(lost) (peer ids) on everything; C(safe) if every group keeps a majority.
+
+    C(unproven) says of lost servers that do not list what they hold what that may be: no group shows it.
+    """
 
     lost: frozenset[str]
     voters: int
     needed: int
     effects: tuple[Effect, ...]
+    unproven: tuple[str, ...] = ()
 
     @property
     def meta_survives(self) -> bool:
@@ -48,7 +54,7 @@ class Simulation:
 
     @property
     def safe(self) -> bool:
-        return self.meta_survives and not self.broken
+        return self.meta_survives and not self.broken and not self.unproven
 
 
 def select(picture: Picture, selectors: t.Iterable[str]) -> frozenset[str]:
@@ -89,14 +95,26 @@ def _effect(picture: Picture, stream: Stream, item: Stream | Consumer, lost: fro
     return Effect(item, verdict, heals, tuple(server.label for server in onto), why=why)
 
 
-def simulate(picture: Picture, lost: frozenset[str]) -> Simulation:
-    """Lose C(lost) on top of what is dead already."""
+def _unproven(picture: Picture, lost: frozenset[str], holdings: t.Mapping[str, Inventory]) -> t.Iterator[str]:
+    for server in picture.servers:
+        if server.peer not in lost or not server.member or tells_itself(picture, server.peer):
+            continue
+        inventory = holdings.get(server.label)
+        alone = [one.label for one in inventory.held if one.source != "servers"] if inventory else []
+        if alone:
+            yield f"{server.label} does not list what it holds. As far as is known only it has {listing(alone)}."
+        elif inventory is None or inventory.unknown:
+            yield f"{server.label} does not list what it holds, and nobody can say what that is."
+
+
+def simulate(picture: Picture, lost: frozenset[str], holdings: t.Mapping[str, Inventory] | None = None) -> Simulation:
+    """Lose C(lost) on top of what is dead already. C(holdings): what silent servers hold alone, by their names."""
     voters, needed = meta_after_loss(picture.meta, lost) if picture.meta else (len(picture.alive - lost), 1)
     effects = []
     for stream in picture.streams:
         effects.append(_effect(picture, stream, stream, lost, voters >= needed))
         effects.extend(_effect(picture, stream, consumer, lost, voters >= needed) for consumer in stream.consumers)
-    return Simulation(lost, voters, needed, tuple(effects))
+    return Simulation(lost, voters, needed, tuple(effects), tuple(_unproven(picture, lost, holdings or {})))
 
 
 __all__ = ["LOSES_DATA", "LOSES_QUORUM", "LOSES_REDUNDANCY", "SURVIVES", "Effect", "Simulation", "select", "simulate"]

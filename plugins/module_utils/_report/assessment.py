@@ -151,6 +151,7 @@ def _loss_findings(facts: t.Mapping[str, t.Any]) -> list[Json]:
         listed = look.listing(f"{each['name']} {each['effect'].replace('_', ' ')}" for each in bad)
         meta = one["meta"]
         text = f"{meta['arithmetic']} {counts or 'Nothing is stored'}{f': {listed}' if listed else ''}."
+        text = " ".join([text, *(one.get("unproven") or ())])
         severity = "warning" if meta["effect"] == "survives" else "critical"
         remedy = "More replicas for these streams, or a server more, before that happens."
         found.append(_finding("loss_simulated", severity, [" and ".join(one["lost"])], text, remedy))

@@ -118,9 +118,14 @@ def _older(decision: Json, picture: t.Mapping[str, t.Any], server: str) -> None:
 
 def safe_to_stop(after: t.Mapping[str, t.Any], server: str) -> str:
     """Why it is not safe to stop a server, by a picture with its loss simulated; nothing where it is."""
+    if "simulation" not in after:
+        return f"It is not proven that {server} is safe to stop. {after.get('msg') or 'The cluster was not seen.'}"
     meta = after["simulation"]["meta"]
     if meta["effect"] != "survives":
         return f"{server} is not safe to stop: {meta['arithmetic']}"
+    unproven = after["simulation"].get("unproven") or []
+    if unproven:
+        return f"It is not proven that {server} is safe to stop. {' '.join(unproven)}"
     bad = [
         f"{effect['name']} {effect['effect'].replace('_', ' ')}"
         for effect in after["simulation"]["effects"]
@@ -168,6 +173,11 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
     return truth.hold_to(facts, report, {"evacuate_server": server})
 
 
+def _left(evacuated: t.Mapping[str, t.Any]) -> str:
+    left = evacuated.get("left")
+    return "an unknown number" if left is None else str(left)
+
+
 def _results(facts: t.Mapping[str, t.Any], decision: t.Mapping[str, t.Any]) -> list[Json]:
     found: list[Json] = []
     stepped = look.given(facts, "stepped")
@@ -184,7 +194,7 @@ def _results(facts: t.Mapping[str, t.Any], decision: t.Mapping[str, t.Any]) -> l
         detail = (
             str(evacuated.get("msg") or "")
             if look.failed(evacuated)
-            else f"{look.count(len(evacuated.get('streams') or ()), 'stream')} moved, {evacuated.get('left', 0)} left,"
+            else f"{look.count(len(evacuated.get('streams') or ()), 'stream')} moved, {_left(evacuated)} left,"
             f" {evacuated.get('whole', 0)} streams and consumers whole"
         )
         found.append(look.step("evacuate", str(decision.get("server")), look.status(evacuated), detail, evacuated))
