@@ -51,7 +51,7 @@ def test_jetstream_is_off_where_the_only_copy_is(make_cluster: Any, apps: list[k
     ran = runbooks.run("evacuate", evacuate_server=home, evacuate_confirm=home)
     assert ran.code != 0, ran.output
     assert "safe to stop." not in ran.output.replace(f"It is not proven that {home} is safe to stop.", "")
-    assert f"It is not proven that {home} is safe to stop." in ran.output, print(ran.output)
+    assert f"It is not proven that {home} is safe to stop." in ran.output, ran.output
     # Its disk has all that was acknowledged: with JetStream on again it is moved off, and this is seen.
     cluster.node(home).stop()
     del cluster.setup.options.node_extra[home]
