@@ -189,7 +189,7 @@ def test_a_stream_that_only_the_dead_fit(make_cluster: Any, apps: list[kit.App],
     assert app.lost("ONE") == []
     # It stays failed until it is healed.
     again = runbooks.run("quorum_loss", **own)
-    assert again.report["outcome"] == "failed", again.output
+    assert again.report["outcome"] in ("refused", "failed"), again.output
     done = runbooks.run("quorum_loss", **own, quorum_loss_placement={"tags": ["only:n1"]})
     assert (done.code, done.report["outcome"]) == (0, "done"), done.output
     assert app.lost("ZONE") == []
