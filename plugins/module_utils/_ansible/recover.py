@@ -111,8 +111,9 @@ def _failure(streams: t.Sequence[Recovered]) -> RestoreError | None:
     bad = [one for one in streams if one.status in ("failed", "unreachable")]
     if not bad:
         return None
-    names = "; ".join(f"{one.stream}: {one.reason}" for one in bad[:5])
+    names = "; ".join(f"{one.stream}: {one.reason.rstrip('.')}" for one in bad[:5])
+    remedy = "" if names.endswith("run again") else " Put that right and run again."
     return RestoreError(
-        f"{len(bad)} streams could not be brought back; the others are done. {names}. Put that right and run again.",
+        f"{len(bad)} streams could not be brought back; the others are done. {names}.{remedy}",
         error="restore_incomplete",
     )
