@@ -75,7 +75,7 @@ def findings(picture: Picture, differences: t.Iterable[Difference]) -> t.Iterato
     """One finding a stream: what each copy has, and how the others are made anew from the one that has the most."""
     for one in differences:
         stream, most = one.stream, max(copy.messages for copy in one.copies.values())
-        last = next(iter(one.copies.values())).last_seq
+        last = max(copy.last_seq for copy in one.copies.values())
         counts = [(picture.server(peer).label, copy.messages) for peer, copy in one.copies.items()]
         told = ", ".join(f"{label} {number}" for label, number in sorted(counts))
         detail = f"Its copies end at sequence {last} and hold different numbers of messages: {told}."
