@@ -13,7 +13,7 @@ from .._cluster.errors import NotWholeError
 from .._cluster.evacuation import held_up, not_proven, plan_evacuation, touched, under_way
 from .._cluster.inventory import Inventory, tells_itself
 from .._cluster.model import Picture
-from .._cluster.plan import Plan
+from .._cluster.plan import Plan, listing
 from .._cluster.wait import Progress, holds, progress, until
 from .._cluster.watch import Watch
 from .._nats.errors import NatsError
@@ -110,10 +110,16 @@ class _Emptying:
             watch, self._done, timeout=self._params["wait_timeout"], interval=self._params["wait_interval"]
         )
         values = {**progress_values(self._state), "left": self._left, "unproven": self._unproven}
-        if finished and not self._stopped:
-            return values
         target = self._plan.target.label
-        if self._stopped:
+        if finished and not self._stopped and not (self._plan.target.alive and self._left != 0):
+            return values
+        if finished and not self._stopped:
+            why = (
+                f"It is not proven that {target} is empty: its JetStream does not run, so it lists nothing, and nothing"
+                f" is moved off it. It was last known to hold {listing(self._silent) or 'what nobody can say'}. Start"
+                " its JetStream again, and run this again."
+            )
+        elif self._stopped:
             why = (
                 f"JetStream went off on {target} during the evacuation; its disk may be full. It is not proven that"
                 f" everything was moved: {reasons_of(self._unproven) or 'the server does not list what it has'}. Keep"

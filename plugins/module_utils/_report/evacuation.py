@@ -75,6 +75,11 @@ def _refusal(preview: t.Mapping[str, t.Any], server: str) -> str:
 
 def _older(decision: Json, picture: t.Mapping[str, t.Any], server: str) -> None:
     """Lines without an evacuation: what has other copies may wait for the server; what has none must be moved first."""
+    if look.server_of(picture, server).get("jetstream") is False:
+        raise InputError(
+            f"Nothing was touched: JetStream does not run on {server}, so it does not list what it holds. It may hold"
+            " the only copy of streams. Start its JetStream again, and run this again."
+        )
     alone, leads = [], []
     for stream in picture.get("streams") or ():
         name = f"{stream['account']} > {stream['stream']}"
@@ -152,7 +157,13 @@ def conclude(facts: t.Mapping[str, t.Any]) -> Json:
         " not come back."
     )
     if decision["action"] == "none":
-        report.update(outcome="nothing_to_do", sentence=f"{server} is empty and safe to stop; nothing was to be done.")
+        safe = f"{server} is empty and safe to stop; nothing was to be done."
+        asked = (
+            f"{server} is empty: nothing is to be moved. To see whether it is safe to stop add:"
+            f" -e evacuate_confirm={server}"
+        )
+        seen = "simulation" in look.given(facts, "after")
+        report.update(outcome="nothing_to_do", sentence=safe if seen else asked)
         report["warnings"] = [*report["warnings"], stays]
     elif not decision["confirmed"]:
         what = look.count(len(report["plan"]), "step")
