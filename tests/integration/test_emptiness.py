@@ -65,3 +65,21 @@ def test_jetstream_is_off_where_the_only_copy_is(make_cluster: Any, apps: list[k
     assert f"{home} is empty" in done.output
     assert cluster.node(home).monitor("/jsz")["streams"] == 0
     assert app.lost("ONE") == []
+
+
+@pytest.mark.timeout(300)
+def test_before_evacuation_was_known(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
+    """2.14 moves nothing by itself. A server whose JetStream is off shows nothing, which is no proof of emptiness."""
+    cluster = make_cluster(size=3, version="2.14.10", node_extra={})
+    app = kit.client(apps, cluster)
+    app.stream("ONE", 1)
+    app.fill("ONE", 20)
+    (home,) = kit.server_of(cluster, "ONE")
+    kit.not_leader(cluster, home)
+    without_jetstream(cluster, home)
+    runbooks = Runbooks(cluster, tmp_path)
+    for confirm in ("", home):
+        ran = runbooks.run("evacuate", evacuate_server=home, evacuate_confirm=confirm)
+        assert ran.code != 0, ran.output
+        assert f"JetStream does not run on {home}" in ran.output
+        assert "safe to stop" not in ran.output
