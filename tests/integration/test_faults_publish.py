@@ -20,7 +20,7 @@ from servers.ansible import collections_path
 # with the disk, without a server. SIGKILL comes before the step on the disk whose number is given.
 RUN = """
 import asyncio, os, signal, sys
-from ansible_collections.natsops.jetstream.plugins.module_utils._backup import directory, setfile
+from ansible_collections.natsops.jetstream.plugins.module_utils._repository import directory, set_file as setfile
 from ansible_collections.natsops.jetstream.plugins.module_utils._repository.account_directory import open_account_target
 from ansible_collections.natsops.jetstream.plugins.module_utils._repository.commit import Committer
 from ansible_collections.natsops.jetstream.plugins.module_utils._files import trees

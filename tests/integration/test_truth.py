@@ -54,6 +54,7 @@ def gone(app: kit.App, *names: str) -> None:
         wait_for(lambda name=name: deleted(name), 60, f"{name} to be gone")  # type: ignore[misc]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_recovery_that_could_not_bring_a_stream_back(make_cluster: Any, apps: list[kit.App], tmp_path: Path) -> None:
     cluster = make_cluster(size=3, version="2.15.3", tags=kit.tags(3))
@@ -89,6 +90,7 @@ def test_a_recovery_that_could_not_bring_a_stream_back(make_cluster: Any, apps: 
     assert not any("compared" in one or "nobody knows" in one for one in healed.report["warnings"]), healed.report
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_stream_that_was_emptied_beside_the_dead_server(
     make_cluster: Any, apps: list[kit.App], tmp_path: Path
@@ -144,6 +146,7 @@ def test_a_server_is_emptied_while_a_stream_is_missing(make_cluster: Any, apps: 
     assert app.lost("B") == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_streams_that_a_restore_of_the_cluster_left_out(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server()

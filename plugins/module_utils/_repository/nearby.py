@@ -120,7 +120,8 @@ def no_account(path: str) -> PathError:
 def account_place(path: str) -> str:
     """C(path), or where nothing is there the directory beside it with the sets of the account that its name says.
 
-    An account has a name and, in operator mode, an id: either finds the sets that were made under the other.
+    An account has a name and, in operator mode, an id: either finds the sets that were made under the other. A
+    directory that is named by neither was chosen by a person for something else, such as a second copy.
     """
     if os.path.lexists(path):
         return path
@@ -128,7 +129,7 @@ def account_place(path: str) -> str:
     found = []
     for place in _children(os.path.dirname(path)):
         first = newest(sets_of(place)) if has_sets(place) else None
-        if first and first.about and first.about.of(account):
+        if first and first.about and all(map(first.about.of, (account, account_of(os.path.basename(place))))):
             found.append(place)
     return found[0] if len(found) == 1 else path
 
