@@ -36,7 +36,8 @@ def test_peer_ids_are_those_of_real_servers() -> None:
 def test_safe_means_that_every_group_keeps_a_majority(picture: Picture, data: st.DataObject) -> None:
     peers = sorted(server.peer for server in picture.servers)
     lost = frozenset(data.draw(st.sets(st.sampled_from(peers))))
-    told = simulate(picture, lost)
+    empty = {server.label: NOTHING for server in picture.servers}
+    told = simulate(picture, lost, empty)
     # Counted anew, from nothing but who is alive and where copies are.
     alive = picture.alive - lost
     assert picture.meta is not None
@@ -47,6 +48,8 @@ def test_safe_means_that_every_group_keeps_a_majority(picture: Picture, data: st
     assert told.meta_survives == meta_holds
     assert sorted(effect.item.label for effect in told.broken) == sorted(without)
     assert told.safe == (meta_holds and not without)
+    # What a server holds that does not answer is unknown, unless somebody knows.
+    assert simulate(picture, lost).safe == (told.safe and lost <= picture.alive)
 
 
 @given(make.pictures(), st.data())
