@@ -5,37 +5,24 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
-from pathlib import Path
 
 from tools import checkout
+from tools.imports import MODULE_UTILS, imported_by, ring_of
 
 PAGE = checkout.ROOT / "docs" / "architecture.md"
-MODULE_UTILS = checkout.ROOT / "plugins" / "module_utils"
 _BLOCK = re.compile(r"(<!-- packages -->\n).*?(<!-- end -->)", re.DOTALL)
 Graph = dict[str, set[str]]
 
 
-def imports(path: Path) -> set[str]:
-    """Return the packages below module_utils that one of its files imports."""
-    here = path.relative_to(MODULE_UTILS).parent.parts
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = [*here[: len(here) - node.level + 1], *(node.module or "").split(".")]
-            found.add(base[0])
-    return found - {here[0], ""}
-
-
 def packages() -> Graph:
-    """Return, for each package, those that it imports."""
+    """Return, for each package below module_utils, those that it imports."""
     graph: Graph = {}
-    for path in sorted(MODULE_UTILS.rglob("*.py")):
-        parts = path.relative_to(MODULE_UTILS).parts
-        if len(parts) > 1:
-            graph.setdefault(parts[0], set()).update(imports(path))
+    for path in sorted(MODULE_UTILS.rglob("*/*.py")):
+        own = path.relative_to(MODULE_UTILS).parts[0]
+        rings = {ring_of(name) for name in imported_by(path)}
+        graph.setdefault(own, set()).update(ring for ring in rings if ring and ring != own)
     return graph
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from tools import architecture, checkout
+from tools.imports import MODULE_UTILS
 
 TEXT = architecture.PAGE.read_text(encoding="utf-8")
 
@@ -29,9 +30,5 @@ def test_each_package_has_a_row() -> None:
 def test_what_the_page_names_exists() -> None:
     named = set(re.findall(r"`((?:_[a-z]|plugins/|tests/|roles/)[\w/.]+\.py)`", TEXT))
     assert len(named) > 10
-    missing = [
-        name
-        for name in named
-        if not (checkout.ROOT / name).exists() and not (architecture.MODULE_UTILS / name).exists()
-    ]
+    missing = [name for name in named if not (checkout.ROOT / name).exists() and not (MODULE_UTILS / name).exists()]
     assert missing == []

@@ -19,10 +19,9 @@ import yaml
 from ansible_collections.natsops.jetstream.plugins.module_utils._ansible.version import VERSION
 
 from tools import checkout, pythons
+from tools.imports import MODULE_UTILS, PACKAGE, PLUGINS, imported, imported_by, package_of, ring_of
 
 ROOT = checkout.ROOT
-PLUGINS = ROOT / "plugins"
-MODULE_UTILS = PLUGINS / "module_utils"
 MODULES = sorted(PLUGINS.glob("modules/*.py"))
 # Grows with the collection; a module that was there never goes unnoticed.
 KNOWN_MODULES = {
@@ -52,7 +51,6 @@ LAYER = {
     "_shape": 8,
     "_text": 8,
 }
-PACKAGE = "ansible_collections.natsops.jetstream.plugins"
 
 # What Ansible itself reads from a task's result, or adds to it: 2.21 drops a value of another type with a warning.
 ANSIBLES_KEYS = {
@@ -62,30 +60,6 @@ ANSIBLES_KEYS = {
 }
 
 each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
-
-
-def imported(source: str, package: str) -> set[str]:
-    """Return the absolute names a file of `package` imports, wherever in the file it does so."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            parent = package.rsplit(".", node.level - 1)[0] if node.level else ""
-            base = ".".join(part for part in (parent, node.module) if part)
-            names |= {f"{base}.{alias.name}" for alias in node.names}
-    return names
-
-
-def ring_of(name: str) -> str | None:
-    """Return the ring (or `modules`) that an absolute name belongs to; None for what is not ours."""
-    match = re.match(rf"{re.escape(PACKAGE)}\.(?:module_utils\.(\w+)|(modules))(?:\.|$)", name)
-    return (match[1] or match[2]) if match else None
-
-
-def package_of(path: Path) -> str:
-    """Return the package that a file below plugins/ is in."""
-    return ".".join([PACKAGE, *path.relative_to(PLUGINS).parent.parts])
 
 
 def forbidden(source: str, package: str) -> list[str]:
@@ -163,8 +137,9 @@ def files_of_imports() -> dict[str, set[str]]:
     files = {f"{package_of(path)}.{path.stem}": path for path in [*MODULES, *MODULE_UTILS.rglob("*.py")]}
     found = {}
     for name, path in files.items():
-        names = imported(path.read_text(encoding="utf-8"), package_of(path))
-        found[name] = {module for one in names for module in (one, one.rpartition(".")[0]) if module in files}
+        found[name] = {
+            module for one in imported_by(path) for module in (one, one.rpartition(".")[0]) if module in files
+        }
     return found
 
 
