@@ -37,10 +37,11 @@ RECOVER = ArgumentSpec({**_COMMON, "wait_timeout": {"type": "float", "default": 
 
 async def account_hold(context: Context) -> Outcome:
     """The work of jetstream_account_hold."""
-    path = newest(account_place(normal_path(context.params["path"])))
+    place = account_place(normal_path(context.params["path"]))
+    path = newest(place)
     known, without = manifests(path, named(context.params))
     async with Session(context.connection) as session:
-        record = _record(context, session)
+        record = _record(context, session, place)
         placement = placement_of(context.params)
         results = await session.run(lambda js: hold(js, path, known, record, placement, check=context.check_mode))
         account = session.account
@@ -59,10 +60,11 @@ async def account_hold(context: Context) -> Outcome:
 async def account_recover(context: Context) -> Outcome:
     """The work of jetstream_account_recover."""
     positive(context.params, "wait_timeout")
-    path = newest(account_place(normal_path(context.params["path"])))
+    place = account_place(normal_path(context.params["path"]))
+    path = newest(place)
     known, without = manifests(path, named(context.params))
     async with Session(context.connection) as session:
-        record, placement = _record(context, session), placement_of(context.params)
+        record, placement = _record(context, session, place), placement_of(context.params)
         recovery = Recovery(session, path, known, record, placement, check=context.check_mode)
         streams, consumers = await recovery.run(context.params["wait_timeout"])
         account = session.account
@@ -80,10 +82,10 @@ async def account_recover(context: Context) -> Outcome:
     )
 
 
-def _record(context: Context, session: Session) -> Record:
+def _record(context: Context, session: Session, place: str) -> Record:
     info = session.js.connection.info
     cluster = str(info.get("cluster") or info.get("server_name") or "")
-    return Record(account_place(normal_path(context.params["path"])), session.account, cluster, named(context.params))
+    return Record(place, session.account, cluster, named(context.params))
 
 
 def placement_of(params: t.Mapping[str, t.Any]) -> Json | None:
