@@ -36,16 +36,16 @@ def _given_up(label: str) -> Accepted:
     account, between, rest = label.rpartition(_BETWEEN)
     stream, *limits = (one.strip() for one in rest.split(_AT))
     sequence, until = (*limits, "", "")[:2]
-    told = time_ns(until) / 1e9 if until else None
-    if not (between and account.strip() and stream) or len(limits) > 2:
-        told = 0.0
-    if told == 0.0 or bool(limits) != sequence.isdecimal():
+    told = time_ns(until)
+    named = between and account.strip() and stream
+    limited = len(limits) <= 2 and bool(limits) == sequence.isdecimal() and bool(until) == bool(told)
+    if not (named and limited):
         raise OptionsError(
             f"given_up: {label!r} does not name a stream. Write it as the findings do: ACCOUNT > STREAM. If only"
             " the messages after a sequence are given up: ACCOUNT > STREAM @ SEQUENCE; if only those that were"
             " stored before a time: ACCOUNT > STREAM @ SEQUENCE @ 2026-11-22T10:15:00Z."
         )
-    return Accepted(account.strip(), stream, int(sequence) if limits else None, told)
+    return Accepted(account.strip(), stream, int(sequence) if limits else None, told / 1e9 if told else None)
 
 
 def losses(
