@@ -14,7 +14,7 @@ from .._cluster.evacuation import held_up, not_proven, plan_evacuation, touched,
 from .._cluster.inventory import Inventory, tells_itself
 from .._cluster.model import Picture
 from .._cluster.plan import Plan, listing
-from .._cluster.wait import Progress, holds, progress, until
+from .._cluster.wait import Progress, progress, until
 from .._cluster.watch import Watch
 from .._nats.errors import NatsError
 from .argspec import ArgumentSpec
@@ -79,12 +79,12 @@ class _Emptying:
         self._peer = plan.target.peer
         # A server that told nothing at the start cannot be seen to be emptied; it holds what others say of it.
         self._told = tells_itself(before, self._peer)
-        self._silent = [one.label for one in inventory.held if one.source != "servers"]
+        self._silent = [one.label for one in inventory.unseen]
+        self._unknown = not self._told and bool(inventory.unknown)
         self._targets: dict[str, int] = {}
         self._state = Progress({}, {}, 0)
         self._unproven: dict[str, str] = {}
         self._stopped = False
-        self._unknown = not self._told and bool(inventory.unknown)
         self._left: int | None = None
 
     def _done(self, picture: Picture) -> bool:
@@ -95,11 +95,13 @@ class _Emptying:
             for label, why in not_proven(self._before, picture, self._peer).items()
             if label not in waiting and label not in self._state.excused
         }
-        tells, server = tells_itself(picture, self._peer), picture.server(self._peer)
+        server = picture.server(self._peer)
         self._stopped = self._told and server.alive and not server.jetstream
-        self._left = holds(server) if tells else len({*self._unproven, *self._silent})
-        if not tells and self._unknown:
-            self._left = None
+        tells = tells_itself(picture, self._peer)
+        if tells:
+            self._left = server.streams + server.consumers
+        else:
+            self._left = None if self._unknown else len({*self._unproven, *self._silent})
         moving = any(item.group.desired and item.label not in waiting for item in picture.groups())
         empty = tells == self._told and not self._unproven and not (tells and self._left)
         return self._stopped or (empty and not self._state.pending and not moving)
@@ -110,26 +112,31 @@ class _Emptying:
             watch, self._done, timeout=self._params["wait_timeout"], interval=self._params["wait_interval"]
         )
         values = {**progress_values(self._state), "left": self._left, "unproven": self._unproven}
-        target = self._plan.target.label
-        if finished and not self._stopped and not (self._plan.target.alive and self._left != 0):
-            return values
-        if finished and not self._stopped:
-            why = (
-                f"It is not proven that {target} is empty: its JetStream does not run, so it lists nothing, and nothing"
-                f" is moved off it. It was last known to hold {listing(self._silent) or 'what nobody can say'}. Start"
-                " its JetStream again, and run this again."
-            )
-        elif self._stopped:
-            why = (
-                f"JetStream went off on {target} during the evacuation; its disk may be full. It is not proven that"
-                f" everything was moved: {reasons_of(self._unproven) or 'the server does not list what it has'}. Keep"
-                " its disk. Give it room, start it again, and run this again."
-            )
-        else:
-            why = (
-                f"The evacuation of {target} is under way, but not done after {self._params['wait_timeout']:g} s: it"
-                f" still has {self._left} streams and consumers;"
+        why = self._why_not(finished)
+        if why:
+            raise NotWholeError(why, changed=changed, values={**self._plan.values(), **values})
+        return values
+
+    def _why_not(self, finished: bool) -> str:
+        """Why the server is not known to be empty, or nothing."""
+        target = self._plan.target
+        if not finished:
+            return (
+                f"The evacuation of {target.label} is under way, but not done after {self._params['wait_timeout']:g} s:"
+                f" it still has {self._left} streams and consumers;"
                 f" {reasons_of({**self._unproven, **self._state.pending}) or 'moves are under way'}. Run again to go on"
                 " waiting; do not remove the server yet."
             )
-        raise NotWholeError(why, changed=changed, values={**self._plan.values(), **values})
+        if self._stopped:
+            return (
+                f"JetStream went off on {target.label} during the evacuation; its disk may be full. It is not proven"
+                f" that everything was moved: {reasons_of(self._unproven) or 'the server does not list what it has'}."
+                " Keep its disk. Give it room, start it again, and run this again."
+            )
+        if target.alive and self._left != 0:
+            return (
+                f"It is not proven that {target.label} is empty: its JetStream does not run, so it lists nothing, and"
+                f" nothing is moved off it. It was last known to hold {listing(self._silent) or 'what nobody can say'}."
+                " Start its JetStream again, and run this again."
+            )
+        return ""

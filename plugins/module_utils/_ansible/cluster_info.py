@@ -110,10 +110,9 @@ def _by_item(held: Held) -> list[tuple[One, list[str]]]:
     servers: dict[tuple[str, str, str], list[str]] = {}
     items: dict[tuple[str, str, str], One] = {}
     for label, inventory in held.items():
-        for one in inventory.held:
-            if one.source != "servers":
-                servers.setdefault(one.key, []).append(label)
-                items[one.key] = one
+        for one in inventory.unseen:
+            servers.setdefault(one.key, []).append(label)
+            items[one.key] = one
     return [(items[key], servers[key]) for key in sorted(items)]
 
 

@@ -65,7 +65,7 @@ def plan_evacuation(picture: Picture, target: Server, inventory: Inventory) -> P
         f"{target.label} stays a member and counts for the quorum, and new streams may be placed on it: remove it soon,"
         " or give it the server tag !jetstream."
     )
-    waiting = [one for one in inventory.held if one.source != "servers"]
+    waiting = inventory.unseen
     silent = target.peer not in picture.usable
     if silent and (waiting or inventory.unknown):
         names = listing(one.label for one in waiting) or "nobody can say what that is"

@@ -26,6 +26,11 @@ class Inventory:
     unknown: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def unseen(self) -> tuple[Held, ...]:
+        """What no live server shows: it is known from the accounts, an earlier picture or a backup alone."""
+        return tuple(one for one in self.held if one.source != "servers")
+
     def without(self, streams: t.Container[Key]) -> Inventory:
         """The same without these streams and their consumers."""
         return dataclasses.replace(

@@ -100,9 +100,9 @@ def _unproven(picture: Picture, lost: frozenset[str], holdings: t.Mapping[str, I
         if server.peer not in lost or not server.member or tells_itself(picture, server.peer):
             continue
         inventory = holdings.get(server.label)
-        alone = [one.label for one in inventory.held if one.source != "servers"] if inventory else []
-        if alone:
-            yield f"{server.label} does not list what it holds. As far as is known only it has {listing(alone)}."
+        if inventory and inventory.unseen:
+            alone = listing(one.label for one in inventory.unseen)
+            yield f"{server.label} does not list what it holds. As far as is known only it has {alone}."
         elif inventory is None or inventory.unknown:
             yield f"{server.label} does not list what it holds, and nobody can say what that is."
 

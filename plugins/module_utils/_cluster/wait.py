@@ -10,7 +10,7 @@ import dataclasses
 import typing as t
 
 from .groups import Consumer, Group, Stream
-from .model import Picture, Server
+from .model import Picture
 from .placement import replacements
 from .watch import Watch
 
@@ -90,11 +90,6 @@ def progress(picture: Picture, peer: str, targets: Targets) -> Progress:
             else:
                 (excused if hopeless else pending)[item.label] = why
     return Progress(pending, excused, whole)
-
-
-def holds(server: Server) -> int:
-    """How many streams and consumers a live server has by its own count; 0 for one that does not answer."""
-    return server.streams + server.consumers if server.alive else 0
 
 
 async def until(
