@@ -15,22 +15,6 @@ from integration.runbook import Runbooks
 from servers import Server, wait_for
 
 
-class Through:
-    """A cluster, as one sees it through one of its servers."""
-
-    def __init__(self, cluster: Any, node: Server) -> None:
-        self.setup = cluster.setup
-        self.node = node
-        self._cluster = cluster
-
-    def connection(self, user: str = "app") -> dict[str, Any]:
-        return {**self._cluster.connection(user), "servers": self.urls}
-
-    @property
-    def urls(self) -> list[str]:
-        return [self.node.url]
-
-
 @pytest.fixture
 def twins(make_cluster: Any, apps: list[kit.App]) -> Iterator[Any]:
     """Three servers with streams, and a fourth with the name of the third, which was started by mistake."""
@@ -58,8 +42,7 @@ def names(node: Server) -> list[str]:
 def test_a_name_that_two_servers_bear(twins: Any) -> None:
     members = [node.monitor("/jsz")["meta_cluster"]["cluster_size"] for node in twins.nodes[:2]]
     for node in twins.nodes:
-        seen = Through(twins, node)
-        look = kit.run("cluster_info", seen, sample_interval=0)
+        look = kit.run("cluster_info", twins, servers=[node.url], sample_interval=0)
         assert "duplicate_server_name" in kit.findings(look), (node, look["findings"])
         assert (look["status"], look["trusted"]) == ("critical", False)
         assert any("several servers are named n3" in one for one in look["missing"]), look["missing"]
@@ -69,20 +52,20 @@ def test_a_name_that_two_servers_bear(twins: Any) -> None:
         (twins.nodes[2], "peer_evacuate", {"peer": "n1"}),
         (twins.nodes[0], "peer_remove", {"peer": "n3", "allow_online": True}),
     ):
-        result = kit.run(module, Through(twins, node), **options)
+        result = kit.run(module, twins, servers=[node.url], **options)
         assert result.get("failed") is True, (node, module, result)
         assert result["changed"] is False
         assert "ambiguous_server" in {one["word"] for one in result["refusals"]}, result["refusals"]
         assert "Stop the server that was started by mistake" in result["msg"]
     for node in twins.nodes:
-        stepdown = kit.run("leader_stepdown", Through(twins, node))
+        stepdown = kit.run("leader_stepdown", twins, servers=[node.url])
         assert (stepdown["error"], stepdown["changed"]) == ("ambiguous_server", False), stepdown
     assert [node.monitor("/jsz")["meta_cluster"]["cluster_size"] for node in twins.nodes[:2]] == members
     # What the sentence says to do makes it go away.
     twins.nodes[3].kill()
     wait_for(lambda: names(twins.nodes[0]).count("n3") == 1, 20, "one server named n3")
     for node in twins.nodes[:3]:
-        after = kit.run("cluster_info", Through(twins, node))
+        after = kit.run("cluster_info", twins, servers=[node.url])
         assert "duplicate_server_name" not in kit.findings(after), after["findings"]
         assert after["trusted"] is True
 
@@ -90,8 +73,8 @@ def test_a_name_that_two_servers_bear(twins: Any) -> None:
 @pytest.mark.timeout(300)
 def test_runbooks_see_it(twins: Any, tmp_path: Any) -> None:
     """The connection that a runbook is given is to one of the twins."""
-    through: Any = Through(twins, twins.nodes[3])
-    runbooks = Runbooks(through, tmp_path, assess_sample_interval=1.0)
+    through = {**twins.connection("sys"), "servers": [twins.nodes[3].url]}
+    runbooks = Runbooks(twins, tmp_path, assess_sample_interval=1.0, jetstream_system=through)
     ran = runbooks.run("assess")
     assert "duplicate_server_name" in {one["id"] for one in ran.report["details"]["findings"]}, ran.output
     assert ran.report["details"]["status"] == "critical"
